@@ -26,18 +26,19 @@ const lucide = readFile(
 const STROKE =
   /\s(?:fill="none"|stroke="currentColor"|stroke-(?:linecap|linejoin)="round"|stroke-width="2")/g;
 
-/** Tags and attributes of the shapes in an SVG; no page parses text as elements. */
+/**
+ * Tags and attributes of the shapes in an SVG, of a path its `d` alone; no page parses
+ * text as elements.
+ */
 function shapesOf(body) {
   const shapes = body.replace(STROKE, "").matchAll(/<([a-z]+)((?: [^<>]*)?)\/>/g);
-  return Array.from(shapes, ([, tag, text]) => [
-    tag,
-    Object.fromEntries(
-      Array.from(text.matchAll(/([\w-]+)="([^"]*)"/g), ([, name, value]) => [
-        name,
-        value,
-      ]),
-    ),
-  ]);
+  return Array.from(shapes, ([, tag, text]) => {
+    const pairs = text.matchAll(/([\w-]+)="([^"]*)"/g);
+    const attributes = Array.from(pairs, ([, name, value]) => [name, value]);
+    const isPlainPath =
+      tag === "path" && String(attributes.map(([name]) => name)) === "d";
+    return isPlainPath ? attributes[0][1] : [tag, Object.fromEntries(attributes)];
+  });
 }
 
 /** Resolves "zstddec-wasm", "decoder-script" and "lucide:...", which are no files. */

@@ -1,8 +1,8 @@
 """The thread that encodes a video while its segment is recorded."""
 
 import threading
+from pathlib import Path
 
-import numpy as np
 import pytest
 
 import rollout_viewer as rv
@@ -11,90 +11,152 @@ from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.video_segment import VideoSegment
 from rollout_viewer._video import read_video
 from rollout_viewer.testing import counting_frame, read_count
+from tests.faults.interrupts import interrupted, places_of
 
-NUM_ROWS = 300
+# Rows for which the thread wakes up, before and after it knows that they are small.
+FIRST, NEXT = 16, 64
+# The thread has written the first rows, and knows how long the next ones took.
+KNOWN = FIRST + NEXT
 
 
-def counts(path) -> list[int]:
-    return [read_count(frame)[0] for frame in read_video(path)]
+class Recorded:
+    """A recording, and its video that is encoded meanwhile.
+
+    Attributes:
+        video: Of the recording.
+        may_write: Unless it is set, the thread waits, as for a disk.
+        has_written: Set when it has written what was requested.
+        num_rows: Of the recording.
+    """
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.may_write, self.has_written = threading.Event(), threading.Event()
+        self.may_write.set()
+        original = BackgroundVideo._write
+
+        def write(video: BackgroundVideo, stop: int) -> None:
+            assert self.may_write.wait(60)
+            original(video, stop)
+            self.has_written.set()
+
+        monkeypatch.setattr(BackgroundVideo, "_write", write)
+        # However long a row takes on this machine, unless the test says so.
+        monkeypatch.setattr(background_video, "_MOST_TIMES", 1e9)
+        monkeypatch.setattr(background_video, "_MOST_SECONDS", 60)
+        folder.mkdir()
+        self.cache = rv.FrameCache(folder / "run.rollout")
+        self.video = BackgroundVideo(self.cache, VideoSegment("run", 0), folder, "test")
+        self.num_rows = 0
+
+    def record(self, count: int) -> None:
+        for _ in range(count):
+            self.cache.append(counting_frame(self.num_rows))
+            self.num_rows += 1
+            self.video.notify(self.num_rows)
+
+    def record_known(self) -> None:
+        """Record until it is known how long the thread takes."""
+        for count in (FIRST, NEXT):
+            self.has_written.clear()
+            self.record(count)
+            assert self.has_written.wait(60)
+
+    def check(self) -> None:
+        """Finish the video: it has each row."""
+        path = self.video.finish(VideoSegment("run", 0, self.num_rows))
+        found = [read_count(frame)[0] for frame in read_video(path)]
+        assert found == list(range(self.num_rows))
+        self.cache.close()
 
 
 @pytest.fixture
-def write(monkeypatch):
-    """Whether the thread may write."""
-    original = BackgroundVideo._write
-    may_write = threading.Event()
-    may_write.set()
-
-    def write(self, stop: int) -> None:
-        assert may_write.wait(60)
-        original(self, stop)
-
-    monkeypatch.setattr(BackgroundVideo, "_write", write)
-    return may_write
+def recorded(tmp_path, monkeypatch):
+    return Recorded(tmp_path / "run", monkeypatch)
 
 
-def test_small_pictures_are_encoded_in_turn_with_recording(tmp_path, monkeypatch):
-    monkeypatch.setattr(background_video, "_MOST_SECONDS", 60)
-    num_awaited = 0
-    with rv.FrameCache(tmp_path / "run.rollout") as cache:
-        video = BackgroundVideo(cache, VideoSegment("run", 0), tmp_path, "test")
-        for row in range(NUM_ROWS):
-            cache.append(counting_frame(row))
-            # The first pictures, whose size the thread does not know, are not awaited.
-            is_awaited = video._is_awaited
-            video.notify(row + 1)
-            num_awaited += is_awaited
-            assert not is_awaited or row + 1 - video._written < 64
-            while row + 1 == 64 and not (video._is_awaited or video._error):
-                pass  # until the thread has written the first
-        path = video.finish(VideoSegment("run", 0, NUM_ROWS))
-
-    assert num_awaited > NUM_ROWS // 2
-    assert counts(path) == list(range(NUM_ROWS))
+def test_small_pictures_that_come_fast_are_encoded_in_turn_with_recording(recorded):
+    recorded.record_known()
+    for _ in range(300):
+        recorded.record(1)
+        assert recorded.num_rows - recorded.video._written < NEXT
+    recorded.check()
 
 
-def test_a_disk_that_hangs_does_not_hold_up_the_environment(
-    tmp_path, write, monkeypatch
+def test_an_environment_that_is_slower_than_the_encoder_does_not_wait(
+    recorded, monkeypatch
 ):
+    monkeypatch.setattr(background_video, "_MOST_TIMES", 0)
+    recorded.record_known()
+    recorded.may_write.clear()
+    recorded.record(2 * NEXT)
+    assert recorded.video._written == KNOWN
+    assert recorded.video._late == 0, "it waited, in vain"
+    recorded.may_write.set()
+    recorded.check()
+
+
+def test_a_disk_that_hangs_is_waited_for_once_until_it_goes_on(recorded, monkeypatch):
+    recorded.record_known()
     monkeypatch.setattr(background_video, "_MOST_SECONDS", 0.05)
-    with rv.FrameCache(tmp_path / "run.rollout") as cache:
-        video = BackgroundVideo(cache, VideoSegment("run", 0), tmp_path, "test")
-        row = 0
-        while not video._is_awaited:  # the first picture is encoded
-            cache.append(counting_frame(row))
-            row += 1
-            video.notify(row)
-        write.clear()
-        for _ in range(NUM_ROWS):
-            cache.append(counting_frame(row))
-            row += 1
-            video.notify(row)
-        assert not video._is_awaited
-        write.set()
-        path = video.finish(VideoSegment("run", 0, row))
+    recorded.may_write.clear()
+    recorded.record(NEXT)
+    assert recorded.video._late == KNOWN + NEXT
+    monkeypatch.setattr(background_video, "_MOST_SECONDS", 60)
+    recorded.record(3 * NEXT)
+    assert recorded.video._written == KNOWN
 
-    assert counts(path) == list(range(row))
+    recorded.may_write.set()
+    while recorded.video._written < recorded.num_rows:
+        recorded.has_written.clear()
+        assert recorded.has_written.wait(0.1) or recorded.video._error is None
+    recorded.record(NEXT)
+    assert recorded.video._written == recorded.num_rows, "it waits again"
+    recorded.check()
 
 
-def test_an_encoder_that_failed_is_not_waited_for(tmp_path, monkeypatch):
-    def fail(self, stop: int) -> None:
+def test_an_encoder_that_fails_while_it_is_awaited_ends_the_wait(recorded, monkeypatch):
+    def fail(self: BackgroundVideo, stop: int) -> None:
         raise rv.ExportError("no space left")
 
-    with rv.FrameCache(tmp_path / "run.rollout") as cache:
-        video = BackgroundVideo(cache, VideoSegment("run", 0), tmp_path, "test")
-        row = 0
-        while not video._is_awaited:
-            cache.append(counting_frame(row))
-            row += 1
-            video.notify(row)
-        monkeypatch.setattr(BackgroundVideo, "_write", fail)
-        monkeypatch.setattr(background_video, "_MOST_SECONDS", 60)
-        for _ in range(200):
-            cache.append(np.zeros_like(counting_frame(0)))
-            row += 1
-            video.notify(row)
-        with pytest.raises(rv.ExportError, match="no space left"):
-            video.finish(VideoSegment("run", 0, row))
+    recorded.record_known()
+    monkeypatch.setattr(BackgroundVideo, "_write", fail)
+    recorded.record(3 * NEXT)
 
-    assert not list(tmp_path.glob("*.mp4"))
+    assert recorded.video._late == 0, "it waited in vain"
+    with pytest.raises(rv.ExportError, match="no space left"):
+        recorded.video.finish(VideoSegment("run", 0, recorded.num_rows))
+    assert not list(recorded.cache.path.parent.glob("*.mp4"))
+
+
+def test_a_cancelled_video_leaves_nothing(recorded):
+    recorded.record_known()
+    recorded.video.cancel()
+    recorded.cache.close()
+    assert [one.name for one in recorded.cache.path.parent.iterdir()] == ["run.rollout"]
+
+
+def test_a_video_is_whole_wherever_the_wait_for_it_is_interrupted(
+    tmp_path, monkeypatch
+):
+    count = 0
+
+    def begun() -> Recorded:
+        nonlocal count
+        count += 1
+        one = Recorded(tmp_path / str(count), monkeypatch)
+        one.record_known()
+        for _ in range(NEXT):
+            one.cache.append(counting_frame(one.num_rows))
+            one.num_rows += 1
+        return one
+
+    one = begun()
+    places = places_of(lambda: one.video.notify(one.num_rows))
+    assert {place.code.co_name for place in places} >= {"notify", "_await"}
+    for place in places:
+        one = begun()
+        with interrupted(place) as interrupt:  # lets no other error than it through
+            one.video.notify(one.num_rows)
+        assert interrupt.where
+        one.record(NEXT + 3)
+        one.check()

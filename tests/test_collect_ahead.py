@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import itertools
+import math
 import os
 import pickle
 import queue
@@ -13,6 +14,7 @@ import signal
 import sys
 import threading
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +35,7 @@ from rollout_viewer._replay.messages import read_message, write_message
 from rollout_viewer._replay.pool import Answer
 from rollout_viewer.sources._collect import outbox as outbox_module
 from rollout_viewer.sources._collect import worker as worker_module
+from rollout_viewer.sources._collect.collection import Collection
 from rollout_viewer.sources._collect.jobs import Job, Jobs
 from rollout_viewer.sources._collect.messages import (
     Assigned,
@@ -55,6 +58,13 @@ from rollout_viewer.sources._collect.ray_cluster import (
     RayWorker,
 )
 from rollout_viewer.sources._collect.runner import EpisodeRunner, Setup
+from rollout_viewer.sources._collect.sending import (
+    LONG_S,
+    MAX_BYTES,
+    SHORT_S,
+    SendEvery,
+    send_every,
+)
 from rollout_viewer.sources._collect.worker import DriverLink, _send_all
 from rollout_viewer.testing import CountingEnv, TurnedClock
 from tests.collect_envs import KilledBySeed
@@ -157,7 +167,7 @@ def test_an_episode_that_ends_its_process_takes_no_other_with_it():
 class Driver:
     """The driver's end of a link, without a process."""
 
-    def __init__(self) -> None:
+    def __init__(self, gather: Any = lambda gathering: None) -> None:
         self.clock = TurnedClock()
         self.inbox: queue.Queue = queue.Queue()
         self.sent: list = []
@@ -168,6 +178,7 @@ class Driver:
             lambda: None,
             self._hurry,
             clock=self.clock,
+            gather=gather,
         )
 
     def _hurry(self) -> None:
@@ -316,9 +327,18 @@ class Pool(CollectPool):
             filer=SimpleNamespace(is_due=lambda workers: False),
             jobs=SimpleNamespace(has_next=True, has_steps=True),
             is_stopping=False,
+            is_awaited=False,
         )
         super().__init__([Setup(CountingEnv, None, 1, 0, "now")], collection, None)
-        self.worker = SimpleNamespace(number=0, is_ready=True, has_ended=False)
+        self.sent: list = []
+        self.worker = SimpleNamespace(
+            number=0,
+            is_ready=True,
+            has_ended=False,
+            sends_every=SendEvery(),
+            send=self.sent.append,
+            flush=lambda: None,
+        )
         self._workers[0] = self.worker
         self._queue: queue.Queue = queue.Queue()
         self._answers = self._queue
@@ -347,6 +367,46 @@ def test_messages_of_any_number_are_handled_in_order():
         pool.turn()
 
     assert pool.handled == [*range(2 * _MAX_MESSAGES)]
+
+
+def test_workers_send_seldom_once_it_runs_and_nobody_waits_for_rows():
+    pool = Pool()
+    pool.turn()
+    assert pool.sent == []
+    pool._first_at = -math.inf
+    pool.turn()
+    pool.turn()
+    assert pool.sent == [SendEvery(LONG_S)]
+
+    pool._collection.is_awaited = True  # type: ignore[misc]
+    pool.turn()
+    pool._collection.is_awaited = False  # type: ignore[misc]
+    pool.turn()
+    pool._num_deaths = 1  # what one that ends has not sent is collected again
+    pool.turn()
+
+    assert pool.sent[1:] == [SendEvery(one) for one in (SHORT_S, LONG_S, SHORT_S)]
+
+
+def test_a_viewer_or_a_function_of_episodes_has_rows_sent_often():
+    def collection(cache: rv.FrameCache, on_episode: object = None) -> Collection:
+        return Collection(cache, None, None, None, CountingEnv, on_episode)
+
+    cache = rv.FrameCache()
+    assert not collection(cache).is_awaited
+    assert collection(cache, print).is_awaited
+    viewer = rv.view(cache)
+    assert collection(cache).is_awaited
+    viewer.close()
+
+    assert not collection(cache).is_awaited
+
+
+def test_many_workers_together_send_no_more_than_the_driver_can_hold():
+    assert [send_every(9, n).num_bytes for n in (1, 32, 64, 10_000)] == [
+        *(2 << 20, 2 << 20, 1 << 20),
+        256 << 10,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -557,7 +617,7 @@ def test_blocks_filed_together_are_all_there_after_an_interrupt(place, monkeypat
 @pytest.fixture
 def patient(monkeypatch):
     """Whoever gathers messages does so for ever, unless there is a reason to end."""
-    monkeypatch.setattr(outbox_module, "_GATHER_S", 1e6)
+    monkeypatch.setattr(outbox_module, "SendEvery", lambda: SendEvery(1e6))
 
 
 @pytest.mark.timeout(60)
@@ -568,15 +628,16 @@ def test_messages_wait_for_more_unless_they_are_few_many_large_or_awaited():
 
     outbox.put("first")
     assert outbox.take() == ["first"]  # of a slow environment: nothing to wait for
-    for number in range(32):
+    many = [*range(outbox_module._MAX_GATHERED)]
+    for number in many:
         outbox.put(number)
-    assert outbox.take() == list(range(32))
+    assert outbox.take() == many
     outbox.put("wanted")
     outbox.hurry()
     assert outbox.take() == ["wanted"]
-    outbox.put(Sealed(sized(1 << 20)))
+    outbox.put(Sealed(sized(MAX_BYTES)))
     assert len(outbox.take()) == 1
-    clock.turn(1)
+    clock.turn(1e6)
     outbox.put("late")
     assert outbox.take() == ["late"]
 
@@ -584,9 +645,9 @@ def test_messages_wait_for_more_unless_they_are_few_many_large_or_awaited():
 @pytest.mark.timeout(60)
 def test_messages_of_all_workers_go_at_the_same_moment(monkeypatch):
     waits: list[float] = []
-    monkeypatch.setattr(outbox_module, "_GATHER_S", 0.5)
     for passed in (0.0, 0.125, 0.375):
-        outbox = Outbox(TurnedClock(), functools.partial(float, 1e9 + passed))
+        wall = functools.partial(float, 1e9 + passed)
+        outbox = Outbox(TurnedClock(), wall, gathering=SendEvery(0.5))
         outbox.put("first")
         outbox.take()
         outbox.put("second")
@@ -603,6 +664,37 @@ def test_messages_of_all_workers_go_at_the_same_moment(monkeypatch):
 
 @pytest.mark.timeout(60)
 @pytest.mark.usefixtures("patient")
+def test_what_waits_for_more_goes_sooner_once_somebody_looks():
+    outbox = Outbox(TurnedClock(), functools.partial(float, 1.0))
+    outbox.put("first")
+    outbox.take()
+    outbox.put("next")
+    found: list = []
+    taker = threading.Thread(target=lambda: found.append(outbox.take()), daemon=True)
+    taker.start()
+
+    outbox.gather(SendEvery(0.125))
+    taker.join(30)
+
+    assert found == [["next"]]
+
+
+def test_a_worker_that_sends_seldom_asks_sooner_for_more():
+    gathered: list = []
+    driver = Driver(gathered.append)
+    driver.answer(SendEvery(4.0), Start(0, is_limited=True))
+    driver.link.start(None)
+    driver.answer(Granted(40))
+    for _ in range(40):
+        assert driver.link.take_steps(1)
+        driver.clock.turn(1 / 64)
+
+    assert gathered == [SendEvery(4.0)]
+    assert driver.taken()[-1] == WantsSteps(640, 1, is_ahead=True)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("patient")
 def test_a_worker_sends_what_it_has_together_and_all_of_it():
     ends = os.pipe()
     with os.fdopen(ends[0], "rb") as source, os.fdopen(ends[1], "wb") as out:
@@ -611,9 +703,10 @@ def test_a_worker_sends_what_it_has_together_and_all_of_it():
         thread.start()
         outbox.put("ready")
         assert read_message(source) == Several(["ready"])
-        for number in range(32):
+        many = [*range(outbox_module._MAX_GATHERED)]
+        for number in many:
             outbox.put(number)
-        assert read_message(source) == Several([*range(32)])
+        assert read_message(source) == Several(many)
         for number in range(32, 36):
             outbox.put(number)
         outbox.put(None)  # the last one
@@ -631,7 +724,7 @@ def test_what_a_worker_has_put_is_sent_whatever_ends_it(monkeypatch):
             link.send(message)
         raise GeneratorExit
 
-    def link_of(receive, deliver, *others):
+    def link_of(receive, deliver, *others, **named):
         return SimpleNamespace(send=deliver)
 
     told, (source, target) = io.BytesIO(), os.pipe()

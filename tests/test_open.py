@@ -1,5 +1,9 @@
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -197,3 +201,93 @@ def test_only_suffixes_of_videos_are_taken_for_videos(tmp_path):
     assert is_video(tmp_path / "a.MKV")
     assert not is_video(tmp_path / "a.rollout")
     assert not is_video(tmp_path / "mp4")
+
+
+# -- patterns and folders
+
+
+def record_at(path, value):
+    with rv.FrameCache(path) as cache:
+        cache.append(np.full((2, 8, 8, 3), value, np.uint8), reset=[True, True])
+    return path
+
+
+@pytest.mark.parametrize("as_path", [str, Path])
+def test_a_pattern_is_the_recordings_that_match_it_side_by_side(tmp_path, as_path):
+    for value, name in enumerate(["b", "a", "c"]):
+        record_at(tmp_path / f"run-{name}.rollout", value)
+    record_at(tmp_path / "other.rollout", 9)
+
+    with rv.open(as_path(tmp_path / "run-*.rollout")) as cache:
+        assert cache[0][:, 0, 0, 0].tolist() == [1, 1, 0, 0, 2, 2]
+    with rv.open([tmp_path / "run-[ab].rollout", tmp_path / "oth??.rollout"]) as cache:
+        assert cache[0][:, 0, 0, 0].tolist() == [1, 1, 0, 0, 9, 9]
+
+
+def test_what_lies_beside_a_recording_matches_no_pattern(tmp_path):
+    with rv.FrameCache(tmp_path / "run.rollout") as cache:
+        cache.append(np.zeros((8, 8, 3), np.uint8))
+        recording: Any = cache.recording
+        recording._writer.drain()
+        (tmp_path / "run.rollout.steps").touch()
+        (tmp_path / "runs").mkdir()
+        assert len(list(tmp_path.glob("run*"))) > 4
+
+        with rv.open(tmp_path / "run*") as opened:
+            assert opened.path == cache.path
+
+
+def test_a_path_with_a_star_that_is_there_is_that_path(tmp_path):
+    record_at(tmp_path / "a1.rollout", 1)
+    record_at(tmp_path / "a*.rollout", 2)
+
+    with rv.open(tmp_path / "a*.rollout") as cache:
+        assert cache[0][:, 0, 0, 0].tolist() == [2, 2]
+
+
+def test_a_pattern_reaches_into_folders(tmp_path):
+    for folder in ("x", "x/y"):
+        (tmp_path / folder).mkdir()
+        record_at(tmp_path / folder / "run.rollout", 3)
+
+    with rv.open(f"{tmp_path}/**/*.rollout") as cache:
+        assert cache.num_envs == 4
+
+
+def test_a_pattern_that_matches_nothing_says_so(tmp_path):
+    with pytest.raises(rv.RecordingError, match=r"at '.*cl\*.rollout', got none"):
+        rv.open(tmp_path / "cl*.rollout")
+
+
+def test_a_pattern_of_one_video_opens_it_and_of_several_refuses(tmp_path):
+    path = write(tmp_path / "clip-1.mp4")
+
+    assert numbers(rv.open(tmp_path / "clip-*.mp4")) == list(range(9))
+
+    shutil.copyfile(path, tmp_path / "clip-2.mp4")
+    with pytest.raises(ValueError, match="the video '.*clip-1.mp4' among them"):
+        rv.open(tmp_path / "clip-*.mp4")
+
+
+@pytest.mark.parametrize("open_one", [rv.open, rv.view])
+def test_a_folder_names_its_recordings_and_how_to_open_them(tmp_path, open_one):
+    folder = tmp_path / "videos [1]"
+    folder.mkdir()
+
+    with pytest.raises(rv.RecordingError, match="has no .rollout file") as none:
+        open_one(folder)
+    record_at(folder / "rl-video.rollout", 1)
+    with pytest.raises(rv.RecordingError, match="is a folder. It has 'rl-v") as one:
+        open_one(str(folder))
+    for number in range(1, 7):
+        record_at(folder / f"rl-video-{number}.rollout", 1)
+    with pytest.raises(rv.RecordingError, match="and 2 more. Open one") as several:
+        open_one(folder)
+
+    # What the messages tell to call works.
+    calls = [re.findall(r"rv.open\('([^']*)'\)", str(e.value)) for e in (none, one)]
+    assert rv.open(calls[0][0]).num_envs == 14
+    assert [rv.open(path).num_envs for path in calls[1]] == [2]
+    call, of_all = re.findall(r"rv.open\('([^']*)'\)", str(several.value))
+    assert rv.open(call).num_envs == 2
+    assert rv.open(of_all).num_envs == 14

@@ -266,6 +266,13 @@ def test_the_figure_has_a_dot_for_each_episode_and_a_mark_for_each_seed():
     assert sorted(marks[:, 1].tolist()) == [-2.0, 0.0, 1.0, 5.0]
     legend = [one.get_text() for one in differences.get_legend().get_texts()]
     assert legend == ["success gained (1)", "success lost (1)"]
+    # A legend among the marks would be one of them.
+    figure.canvas.draw()
+    box = differences.get_legend().get_window_extent()
+    assert not box.overlaps(differences.get_window_extent().padded(-0.5))
+    assert not box.overlaps(differences.xaxis.label.get_window_extent())
+    assert figure.bbox.containsx(box.x1)
+    assert figure.bbox.containsy(box.y0)
 
 
 def test_metadata_of_any_type_is_named(tmp_path):

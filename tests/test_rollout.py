@@ -202,6 +202,52 @@ def test_what_was_recorded_stays_when_the_env_fails():
     assert kinds(cache) == ["reset", "step", "step"]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("name", [None, "run.rollout"])
+def test_an_error_or_ctrl_c_leads_to_what_was_recorded(tmp_path, name, error):
+    path = name and tmp_path / name
+    actions = iter([0, 1, 0])
+
+    def policy(observation):
+        for action in actions:
+            return action
+        raise error
+
+    with pytest.raises((KeyboardInterrupt, RuntimeError)) as caught:
+        rollout(CountingEnv([9]), policy=policy, cache=path)
+
+    [note] = caught.value.__notes__
+    with vars(caught.value)["cache"] as cache:
+        assert kinds(cache) == ["reset", "step", "step", "step"]
+        assert [cache.at(row, 0)["action"] for row in range(3)] == [0, 1, 0]
+        assert "rv.rollout: rows 0 to 3 are kept" in note
+        assert ".cache" in note
+        assert ("run.rollout" in note) == (path is not None)
+
+
+def test_rows_of_before_are_not_said_to_be_of_the_rollout_that_failed():
+    cache = rollout(CountingEnv([9]), max_steps=3)
+
+    with pytest.raises(ValueError, match="policy") as caught:
+        rollout(CountingEnv([9]), policy=3, cache=cache)
+
+    assert not hasattr(caught.value, "cache")
+    assert cache.num_rows == 4
+
+
+def test_an_error_that_takes_no_attributes_is_raised_as_it_is():
+    class Own(Exception):
+        @property
+        def cache(self):
+            return "its own"
+
+    def policy(observation):
+        raise Own
+
+    with pytest.raises(Own):
+        rollout(CountingEnv([9]), policy=policy)
+
+
 # -- policies
 
 

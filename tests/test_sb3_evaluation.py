@@ -215,3 +215,21 @@ def test_without_a_logger_nothing_is_written(tmp_path, monkeypatch):
     evaluated(tmp_path / "sb3", vec(4), episodes=1)
 
     assert [path.name for path in tmp_path.iterdir()] == ["sb3"]
+
+
+@pytest.mark.parametrize(
+    "make_env",
+    [
+        lambda: "Acrobot-v1",
+        lambda: None,
+        lambda: lambda: gym.make("CartPole-v1"),
+        lambda: gym.make_vec("CartPole-v1", num_envs=2, render_mode="rgb_array"),
+    ],
+)
+def test_what_is_no_environment_of_its_kind_is_refused(make_env):
+    with pytest.raises(TypeError, match=r"expected eval_env .*make_vec_env\('") as no:
+        rv.RolloutViewerCallback(make_env())
+
+    assert isinstance(no.value, rv.UnsupportedEnvError)
+    if make_env() == "Acrobot-v1":
+        assert "make_vec_env('Acrobot-v1'" in str(no.value)

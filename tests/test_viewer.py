@@ -658,6 +658,9 @@ def test_compared_recordings_stand_side_by_side_and_the_shorter_ends(tmp_path):
     manifest = viewer._manifest()
     assert manifest["groups"] == [["before", 0, 2], ["after", 2, 2], ["file", 4, 2]]
     assert manifest["columns"] == 2
+    uneven = rv.view({"one": named_recording(3, 0), "film": counting_frames(5, 3)})
+    assert uneven._manifest()["columns"] == 3
+    uneven.close()
     folder = cache.recording.path.parent
     viewer.release()
     del viewer, cache

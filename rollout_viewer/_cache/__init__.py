@@ -4,6 +4,7 @@
   recorders in other processes. `row_checker`: what `append` accepts. `losses`: what is
   warned of. `annotator`: what the user notes in a cache. `subscribers`: who is notified
   of rows and annotations. `completed_reader`: numbers, when no row is owed.
+  `kept_on_error`: an exception leads to what was recorded before it.
 - `block_builder`: rows encoded for a cache in another process. `block_filer`: blocks
   of several become rows of one cache; `unfiled`: how many are on their way.
 - `remote_rows`: a recorder's rows on their way to the process of a cache, as

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 class BlockAppender(RowAppender):
     """Appends blocks, 32 rows at a time."""
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anything is called when rows come, as a viewer is."""
+        return bool(self._subscribers)
+
     def append_block(
         self,
         blocks: Mapping[int, SealedBlock],

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 # How long a block waits for those of other workers, to be in the same rows; after that
 # the others are shown idle meanwhile.
 _PATIENCE_S = 0.4
+# Where none waits, how soon it is asked again.
+_IDLE_S = 1.0
 # Blocks of one worker that wait at most: fewer than it sends without an answer.
 _MAX_WAITING = MAX_UNFILED // 2
 _MAX_LARGE_WAITING = MAX_LARGE_UNFILED // 2
@@ -251,7 +253,7 @@ class BlockFiler:
         """Return after how many seconds blocks that wait are due."""
         oldest = [queue[0].since for queue in self._waiting.values() if queue]
         if not oldest:
-            return _PATIENCE_S
+            return _IDLE_S
         return max(min(oldest) + _PATIENCE_S - self._clock(), 0.0)
 
     def is_due(self, workers: Collection[int]) -> bool:

@@ -39,6 +39,7 @@ from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._process.finalizers import finalize
 from rollout_viewer._process.forks import LockOfOneProcess
 from rollout_viewer._recording.annotations import episode_keys
+from rollout_viewer._recording.checked_numbers import checked_number
 from rollout_viewer._recording.decoder_cache import DecoderCache
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.file import FileRecording
@@ -478,14 +479,15 @@ class FrameCache(BlockAppender, CompletedReader, RenderingReader, Annotator):
         and files (`Clip.rows`), as where an env waited in the middle of an episode.
 
         Args:
-            start: First row; None: 0.
-            stop: Row after the last; None: all there is now.
+            start: First row, negative ones count from the end; None: 0.
+            stop: Row after the last, likewise; None: all there is now.
             envs: None: all; those with pictures have tiles.
             episode: An `Episode` or (env, index); instead of rows and envs.
             camera: None: the first.
 
         Raises:
             RowError: Nothing is selected, or it is not there.
+            TypeError: Rows or envs are no whole numbers.
         """
         from rollout_viewer._cache.clip import Clip
 
@@ -504,7 +506,10 @@ class FrameCache(BlockAppender, CompletedReader, RenderingReader, Annotator):
             env, index = keys[0]
             found = self._episode(env, index)
             start, stop, envs = found.start, found.stop, [env]
-        first, last, _ = slice(start, stop).indices(num_rows)
+        first = 0 if start is None else start
+        last = num_rows if stop is None else stop
+        bounds = {"start": first, "stop": last}
+        first, last = (_from_the_end(n, v, num_rows) for n, v in bounds.items())
         return Clip(self, first, last, envs=envs, camera=camera)
 
     def _episode(self, env: int, index: int) -> Episode:
@@ -683,6 +688,12 @@ def open_recording(
     if not paths:
         raise ValueError("rv.open: expected at least one path, got none.")
     return FrameCache._open(JoinedRecording(paths, originals))
+
+
+def _from_the_end(name: str, value: Any, num_rows: int) -> int:
+    """Return a row whose negative numbers count from the end, if that is there."""
+    row = checked_number("FrameCache.clip", name, value)
+    return row + num_rows if -num_rows <= row < 0 else row
 
 
 def _checked_num_envs(num_envs: Any) -> int | None:

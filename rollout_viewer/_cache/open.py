@@ -5,17 +5,19 @@ A video becomes a recording of one env, frame by frame, in a temporary file.
 
 from __future__ import annotations
 
+import glob
 import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
-from rollout_viewer._cache.shared_storage import is_url
+from rollout_viewer._cache.shared_storage import STEPS_SUFFIX, is_url
 from rollout_viewer._errors import ExportError, RecordingError, RolloutViewerWarning
 from rollout_viewer._files.new_files import why_not_a_file
 from rollout_viewer._frames.fps import DEFAULT_FPS, as_fps
 from rollout_viewer._progress import progress_bar
+from rollout_viewer._recording.database import SIDE_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +31,8 @@ VIDEO_SUFFIXES = (
 )
 # Of the lossless copy on disk. A film of minutes takes as much; no rollout does.
 MAX_VIDEO_BYTES = 2_000_000_000
+# Files beside a recording, which a pattern matches, too.
+_BESIDE = (*SIDE_FILES, ".lock", STEPS_SUFFIX)
 # A progress bar is shown for what takes longer.
 _QUIET_S = 2.0
 
@@ -47,9 +51,11 @@ def open_path(
             temporary recording of one env, up to 2 GB of it, more is left out with a
             warning. Or several recordings that are shown as one: their envs side by
             side, numbered on in this order, rows aligned at 0; a video only alone.
-            Or URLs of recordings on shared storage that fsspec knows, also patterns,
-            as ``"s3://runs/*.rollout"``: each as it was when this was called. Step data
-            is read at once, a whole recording when its pictures are looked at.
+            A pattern with ``*``, ``?``, ``[...]`` or ``**/`` is the files that match
+            it, by name. Or URLs of recordings on shared storage that fsspec knows, also
+            patterns, as ``"s3://runs/*.rollout"``: each as it was when this was called.
+            Step data is read at once, a whole recording when its pictures are looked
+            at.
         make_env: Returns the recorded environment anew, for pictures that are rendered
             when they are asked for (`FrameCache.render`).
         render: Make the environment that the file names, for the same. Code that the
@@ -57,7 +63,8 @@ def open_path(
             is data, and nothing in it is run.
 
     Raises:
-        RecordingError: It is neither, is damaged, or comes from a newer version.
+        RecordingError: It is neither, is damaged, or comes from a newer version. Of a
+            folder, the message names the recordings in it.
         ValueError: Several are asked for and one is a video, or there is none.
 
     Example:
@@ -71,17 +78,15 @@ def open_path(
     """
     if is_url(path):
         return open_recording(str(path), make_env=make_env, render=render)
-    if isinstance(path, (str, os.PathLike)):
-        one = Path(path)
-        if is_video(one):
-            return record_video(one)
-        return open_recording(one, make_env=make_env, render=render)
-    path = list(path)
-    if any(is_url(one) for one in path):
-        return open_recording([str(one) for one in path])
-    paths = [Path(one) for one in path]
-    if len(paths) == 1 and is_video(paths[0]):  # as `Clip.write` returns
+    is_one = isinstance(path, (str, os.PathLike))
+    given = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+    if any(is_url(one) for one in given):
+        return open_recording([str(one) for one in given])
+    paths = [found for one in given for found in matching_files(one)]
+    if len(paths) == 1 and is_video(paths[0]):  # also as `Clip.write` returns
         return record_video(paths[0])
+    if is_one and len(paths) == 1:
+        return open_recording(paths[0], make_env=make_env, render=render)
     for one in paths:
         if is_video(one):
             raise ValueError(
@@ -89,6 +94,33 @@ def open_path(
                 f"{str(one)!r} among them. Open it alone, or save it as one first."
             )
     return open_recording(list(paths))
+
+
+def matching_files(path: str | os.PathLike[str]) -> list[Path]:
+    """Return the files that match a pattern, by name; else the path as it is.
+
+    What lies beside a recording, as its ``-wal``, is none of them. A file whose name
+    has a ``*`` is that file.
+
+    Raises:
+        RecordingError: No file matches.
+    """
+    text = os.fspath(path)
+    is_pattern = any(char in text for char in "*?[") and "\0" not in text
+    if not is_pattern or os.path.lexists(text):
+        return [Path(path)]
+    found = sorted(
+        one
+        for one in glob.iglob(text, recursive=True)
+        if not one.endswith(_BESIDE) and not os.path.isdir(one)
+    )
+    if not found:
+        raise RecordingError(
+            f"rv.open: expected recordings at {text!r}, got none. Check the pattern; "
+            f"a path begins in {os.getcwd()!r}, * is any part of a name, and **/ any "
+            "folders."
+        )
+    return [Path(one) for one in found]
 
 
 def is_video(path: Path) -> bool:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 # Of any size, and of such that are small together: most are, and are filed many at a
 # time.
 MAX_LARGE_UNFILED = 8
-MAX_UNFILED = 64
-SMALL_BYTES = 2 << 20
+MAX_UNFILED = 512
+SMALL_BYTES = 4 << 20
 
 
 class Unfiled:

@@ -5,7 +5,6 @@ Knows no framework: what a policy and an environment are, `rollout` knows.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._cache.kept_on_error import kept_on_error
 from rollout_viewer._evaluate.lines import (
     check_names,
     lines_of,
@@ -25,7 +25,7 @@ from rollout_viewer._recording.storable import storable_text
 from rollout_viewer.sources._collect.collect import collect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rollout_viewer._evaluate.lines import Success
     from rollout_viewer._recorder.success import SuccessRule
@@ -115,7 +115,9 @@ def evaluate(
         )
     named = _checked_policies(policies)
     numbers = _checked_seeds(seeds)
-    with _recording(cache) as recording:
+    is_new = not isinstance(cache, FrameCache)
+    recording = cache if isinstance(cache, FrameCache) else FrameCache(cache)
+    with kept_on_error("rv.evaluate", recording, is_new=is_new):
         first_row = recording.num_rows
         for name, policy in named.items():
             with recording.segment(name):
@@ -180,31 +182,6 @@ def _checked_seeds(seeds: Any) -> list[int]:
             "Pass each once: the same seed again is no other evidence."
         )
     return found
-
-
-@contextlib.contextmanager
-def _recording(cache: FrameCache | str | Path | None) -> Iterator[FrameCache]:
-    """Give the cache; of a new one, leave no file if nothing was recorded.
-
-    Else let an exception lead to it: a temporary one would be deleted.
-    """
-    if isinstance(cache, FrameCache):
-        yield cache
-        return
-    new = FrameCache(cache)
-    try:
-        yield new
-    except BaseException as error:
-        if not new.num_rows:
-            new.close()
-            new.path.unlink(missing_ok=True)
-        elif getattr(error, "cache", None) is not new:
-            error.cache = new  # type: ignore[attr-defined]  # as `collect`
-            error.add_note(
-                "rv.evaluate: what was recorded is kept, in this exception's .cache "
-                "(in a notebook: import sys; sys.last_value.cache)."
-            )
-        raise
 
 
 def _mark(cache: FrameCache, first_row: int, success: Success) -> None:

@@ -134,10 +134,20 @@ def _draw_differences(comparison: Comparison, ax: Axes) -> None:
     ax.axhline(differences.mean(), color=_NEITHER, linewidth=1, linestyle="--")
     names = f"{_name(comparison.other)} \u2212 {_name(comparison.first)}"
     ax.set_title(f"Difference of the returns on a seed: {names}", **_text())
-    ax.set_xlabel(f"{len(pairs)} seeds by difference; band: mean, 95 %", **_text())
+    about = f"{len(pairs)} seeds by difference; band: mean, 95 %"
+    ax.set_xlabel(about, loc="left", **_text())
     ax.set_xticks([])
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=_FONT_POINTS, frameon=False, loc="upper left")
+        # Below the axes, beside that text: among the marks it is one of them.
+        ax.legend(
+            fontsize=_FONT_POINTS,
+            frameon=False,
+            loc="upper right",
+            bbox_to_anchor=(1, 0),
+            ncols=2,
+            borderaxespad=0,
+            borderpad=0.2,
+        )
     _plain(ax)
 
 

@@ -27,9 +27,13 @@ from rollout_viewer._files.new_files import new_file, require_page_name
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.bundle import packed_part, read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details
-from rollout_viewer._page.offline import recording_messages
+from rollout_viewer._page.offline import check_rows, recording_messages
 from rollout_viewer._page.parting import with_partings
 from rollout_viewer._progress import Counter, progress_bar
+from rollout_viewer._recording.checked_numbers import (
+    checked_env_numbers,
+    checked_number,
+)
 from rollout_viewer._recording.storable import storable_text
 
 if TYPE_CHECKING:
@@ -95,6 +99,7 @@ def write_html(
         ValueError: `max_mb`, `every` or `reduce` is not above zero, `quality` is
             neither, or `path` is no name of a page.
         RowError: There are no such rows or envs.
+        TypeError: Rows or envs are no whole numbers.
         ExportTooLargeError: It would be larger than `max_mb`.
         ExportError: The file cannot be written.
         MissingDependencyError: The package was not built.
@@ -105,7 +110,10 @@ def write_html(
     require_page_name(path, "to_html")
     _check(max_mb, quality, every, reduce)
     cache.complete()
-    stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
+    start = checked_number("to_html", "start", start)
+    stop = cache.num_rows if stop is None else checked_number("to_html", "stop", stop)
+    check_rows(cache, start, stop)
+    envs = None if envs is None else checked_env_numbers("to_html", envs)
     cache.prepare_pictures(start, stop, envs, None, is_optional=True)
     page = _Page(
         cache,

@@ -8,6 +8,7 @@ Knows frames and the step data written under them. Knows nothing of layouts.
 from __future__ import annotations
 
 import base64
+import io
 import math
 import warnings
 from typing import TYPE_CHECKING
@@ -169,6 +170,10 @@ def png_within(frame: Frame, max_bytes: int) -> str:
 
 def encode_png(frame: Frame) -> bytes:
     """Return a frame as a PNG file."""
-    import imageio.v3 as imageio
+    # Not imageio, which writes the same bytes: it imports what reads and writes every
+    # format, and a viewer is not shown before its poster is there.
+    from PIL import Image
 
-    return imageio.imwrite("<bytes>", frame, extension=".png")
+    file = io.BytesIO()
+    Image.fromarray(frame).save(file, "png")
+    return file.getvalue()

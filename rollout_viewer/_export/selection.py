@@ -23,6 +23,10 @@ from rollout_viewer._errors import (
 from rollout_viewer._export.table import Table
 from rollout_viewer._export.tile_rows import TileRows
 from rollout_viewer._frames.grid import grid, grid_shape, put_centred
+from rollout_viewer._recording.checked_numbers import (
+    checked_env_numbers,
+    checked_number,
+)
 from rollout_viewer._recording.slot import box_of
 
 if TYPE_CHECKING:
@@ -68,6 +72,7 @@ class Selection:
 
     Raises:
         RowError: The range is empty, or rows, envs or camera are not there.
+        TypeError: Rows or envs are no whole numbers.
 
     Example:
         >>> from rollout_viewer import FrameCache
@@ -94,7 +99,8 @@ class Selection:
         camera: str | None = None,
     ) -> None:
         num_rows = cache.num_rows
-        stop = num_rows if stop is None else stop
+        start = checked_number("Clip", "start", start)
+        stop = num_rows if stop is None else checked_number("Clip", "stop", stop)
         if not num_rows and cache.is_live and not cache.recording.is_mine:
             raise RowError(f"Clip: expected recorded rows, {cache.why_empty}")
         if not 0 <= start < stop <= num_rows:
@@ -110,7 +116,7 @@ class Selection:
                 "Choose one of them."
             )
         camera = camera or next(iter(cache.cameras), None)
-        values = (cache, int(start), int(stop), chosen, camera)
+        values = (cache, start, stop, chosen, camera)
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
         # What a clip shows stays, whatever the recording's disk_bytes.
@@ -361,7 +367,7 @@ def _choose_envs(cache: RecordingReader, envs: Sequence[int] | None) -> tuple[in
     num_envs = cache.num_envs
     if envs is None:
         return tuple(range(num_envs))
-    chosen = tuple(int(env) for env in envs)
+    chosen = tuple(checked_env_numbers("Clip", envs))
     is_there = all(0 <= env < num_envs for env in chosen)
     if not chosen or not is_there or len(set(chosen)) < len(chosen):
         raise RowError(

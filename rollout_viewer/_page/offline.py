@@ -98,6 +98,15 @@ def recording_messages(
         )
 
 
+def check_rows(cache: RecordingReader, start: int, stop: int) -> None:
+    """Raise a `RowError` unless a recording has rows ``start..stop``, at least one."""
+    if not 0 <= start < stop <= cache.num_rows:
+        raise RowError(
+            f"to_html: expected rows within 0..{cache.num_rows}, got "
+            f"{start}..{stop}. Record something first, or choose other rows."
+        )
+
+
 def choose_slots(
     cache: RecordingReader, start: int, stop: int, envs: Sequence[int] | None
 ) -> list[int]:
@@ -106,11 +115,7 @@ def choose_slots(
     Raises:
         RowError: No such rows or envs.
     """
-    if not 0 <= start < stop:
-        raise RowError(
-            f"to_html: expected rows within 0..{cache.num_rows}, got "
-            f"{start}..{stop}. Record something first, or choose other rows."
-        )
+    check_rows(cache, start, stop)
     unknown = sorted(set(envs or ()) - set(cache.pictured_envs))
     if unknown:
         raise RowError(

@@ -1,17 +1,20 @@
 """A video that is encoded by a thread of its own while its segment is recorded.
 
-The environment does not wait for large pictures: encoding one takes longer than
-recording it. For small ones it waits at every 64th row: two threads that want Python's
-lock at the same time take it from each other at every call, which costs more than the
-work itself.
+The environment does not wait: encoding a picture takes longer than recording it. Only
+where small pictures come about as fast as they are encoded, it waits at every 64th row:
+two threads that want Python's lock at the same time take it from each other at every
+call, which costs more than the work itself.
 Knows segments and their videos. Knows nothing of when they start and stop.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
+import queue
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -29,13 +32,25 @@ if TYPE_CHECKING:
     from rollout_viewer._recorder.video_segment import VideoSegment
     from rollout_viewer._video import VideoWriter
 
-# Rows for which the thread wakes up, and of small pictures, for which it is waited; an
-# estimate of some milliseconds of work.
+# Rows for which the thread wakes up, and of small pictures, for which it may be waited;
+# an estimate of some milliseconds of work.
 _BATCH_ROWS, _SMALL_BATCH_ROWS = 16, 64
 # A frame of at most so many bytes is a small one.
 _SMALL_BYTES = 256 * 1024
-# From here on the environment does not wait any more: the disk is slow.
+# It is waited for the thread where a row takes at most so many times the processor time
+# that the thread needs for it: an environment that is slower may leave Python's lock to
+# it, as one that waits for a simulator does.
+_MOST_TIMES = 4
+# So long at a time: the disk is slow.
 _MOST_SECONDS = 1.0
+
+
+class _Request(NamedTuple):
+    """What the thread is to do: write the rows before `stop`."""
+
+    stop: int
+    is_awaited: bool = False
+    is_last: bool = False
 
 
 class BackgroundVideo:
@@ -62,14 +77,18 @@ class BackgroundVideo:
         self._video: VideoWriter | None = None
         self._rows: list[npt.NDArray[np.int64]] = []
         self._error: BaseException | None = None
-        self._stop = self._written = segment.start
-        # The rows before it are to be written now.
-        self._due = segment.start
-        self._is_complete = self._is_cancelled = False
-        # Known from the first picture on.
-        self._is_awaited = False
-        self._batch_rows = _BATCH_ROWS
-        self._changed = threading.Condition()
+        # The rows before it are requested, and written. Before which row it is not
+        # waited for the thread: it did not get so far in time.
+        self._requested = self._written = self._late = segment.start
+        self._is_cancelled = False
+        # What the thread knows once it has written rows.
+        self._is_small = False
+        self._seconds_a_row = 0.0
+        # When the rows that are not requested began to come.
+        self._began_s = time.perf_counter()
+        # Of C, without a lock that an interrupt could leave behind.
+        self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[float] = queue.SimpleQueue()
         self._thread = threading.Thread(
             target=self._run, name=f"video {segment.name}", daemon=True
         )
@@ -81,23 +100,38 @@ class BackgroundVideo:
         return []
 
     def after_fork(self, *, is_whole: bool) -> None:
-        """Make the lock anew, in a forked child, where the thread has ended."""
+        """Make the queues anew, in a forked child, where the thread has ended."""
         del is_whole
-        self._changed = threading.Condition()
-        self._is_awaited = False
+        self._requests, self._answers = queue.SimpleQueue(), queue.SimpleQueue()
+        self._is_small = False
 
     def notify(self, stop: int) -> None:
         """Note that the rows before `stop` are recorded."""
-        self._stop = stop
-        if stop - self._written >= self._batch_rows and self._error is None:
-            with self._changed:
-                self._due = stop
-                self._changed.notify_all()
-                if self._is_awaited:
-                    self._is_awaited = self._changed.wait_for(
-                        lambda: self._written >= stop or self._error is not None,
-                        _MOST_SECONDS,
-                    )
+        count = stop - self._requested
+        is_due = count >= (_SMALL_BATCH_ROWS if self._is_small else _BATCH_ROWS)
+        if not is_due or self._error is not None:
+            return
+        is_awaited = self._is_worth_waiting(count)
+        self._requested = stop
+        self._requests.put(_Request(stop, is_awaited))
+        if is_awaited:
+            self._await(stop)
+        self._began_s = time.perf_counter()
+
+    def _is_worth_waiting(self, count: int) -> bool:
+        """Whether `count` rows came about as fast as the thread writes them."""
+        if not self._is_small or self._written < self._late:
+            return False
+        seconds = time.perf_counter() - self._began_s
+        return seconds <= _MOST_TIMES * count * self._seconds_a_row
+
+    def _await(self, stop: int) -> None:
+        try:
+            # An answer may be one that an earlier call was interrupted before.
+            while self._answers.get(timeout=_MOST_SECONDS) < stop:
+                pass
+        except queue.Empty:
+            self._late = stop
 
     def finish(self, segment: VideoSegment) -> Path:
         """Write the rest of the segment, which has its `stop` now.
@@ -135,45 +169,46 @@ class BackgroundVideo:
             self._end(self._written)
 
     def _end(self, stop: int) -> None:
-        with self._changed:
-            self._stop, self._is_complete = stop, True
-            self._changed.notify_all()
+        self._requests.put(_Request(stop, is_last=True))
         self._thread.join()
 
     def _run(self) -> None:
         try:
-            while not self._is_complete or self._written < self._stop:
-                with self._changed:
-                    self._changed.wait_for(self._has_work)
-                    stop = self._stop
+            is_last = False
+            while not is_last:
+                stop, is_awaited, is_last = self._requests.get()
                 self._write(stop)
+                self._check_cancelled()
+                if is_awaited:
+                    self._answers.put(stop)
         except BaseException as error:  # raised by finish()
-            with self._changed:
-                self._error = error
-                self._changed.notify_all()
+            self._error = error
             if self._video is not None:
                 self._video.discard()
-
-    def _has_work(self) -> bool:
-        return self._is_complete or self._written < self._due
+        finally:
+            self._answers.put(math.inf)
 
     def _write(self, stop: int) -> None:
+        if stop <= self._written:
+            return
+        was_open, start_s = self._video is not None, time.thread_time()
         rows = shown_rows(self._cache, self._written, stop)
         for batch in np.split(rows, range(_BATCH_ROWS, len(rows), _BATCH_ROWS)):
             if len(batch):
                 self._write_rows(batch)
         self._rows.append(rows)
-        with self._changed:
-            self._written = stop
-            self._changed.notify_all()
+        count, self._written = stop - self._written, stop
+        if self._video is not None:
+            frame_bytes = 3 * self._video.width * self._video.height
+            self._is_small = frame_bytes <= _SMALL_BYTES
+        if was_open:  # else it took far longer
+            self._seconds_a_row = (time.thread_time() - start_s) / count
 
     def _write_rows(self, rows: npt.NDArray[np.int64]) -> None:
         frames = self._frames.of(rows)
         if self._video is None:
             first = next(frames)
             frames = itertools.chain([first], frames)
-            if first.nbytes <= _SMALL_BYTES:
-                self._is_awaited, self._batch_rows = True, _SMALL_BATCH_ROWS
             self._video = open_video(
                 self._cache, self._segment, self._folder, first, self._where
             )

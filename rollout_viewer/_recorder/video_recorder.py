@@ -42,7 +42,7 @@ from rollout_viewer._recorder.video_log import log_video
 from rollout_viewer._recorder.video_recovery import finish_videos
 from rollout_viewer._recorder.video_segment import VideoSegment
 from rollout_viewer._recorder.video_warnings import VideoWarnings
-from rollout_viewer._recording.step_row import IDLE, RESET, STEP
+from rollout_viewer._recording.step_row import IDLE, RESET, STEP, TERMINAL_MISSING
 from rollout_viewer.loggers._folder import FolderLogger
 
 if TYPE_CHECKING:
@@ -433,7 +433,7 @@ class VideoFolderRecorder:
             if self._segment is None:
                 self._begin(row)
             # The usual case, checked fast: each env did something, and has a picture.
-            is_whole = max(kinds) < IDLE
+            is_whole = not (IDLE in kinds or TERMINAL_MISSING in kinds)
             self.num_frames += is_whole or len(shown_rows(self.cache, row, row + 1))
             if self._video is not None:
                 self._video.notify(row + 1)

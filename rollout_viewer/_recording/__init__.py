@@ -24,6 +24,7 @@ picture of a row is identified by its `slot`.
 - `trust`, `cells`, `tensors`, `stored_rows`: what is checked of a file before it is
   believed, and how what is damaged is shown as missing. `sealed_text`: JSON and its
   checksum. `placed`: bytes, and the checksum of them and of their place.
+- `checked_numbers`: of rows and envs, as they were passed.
 - `wal`: whose the log beside a file is. `temporary`: files of no name, and what killed
   processes leave of them.
 - `lock`, `workers`: one process writes a file. `open_files`: not too many are open.

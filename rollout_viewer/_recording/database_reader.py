@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import sqlite3
 import threading
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.written_file import WrittenFile
 
 _DIRECTORIES_KEPT = 256
+# Recordings of a folder, in a message.
+_NAMES_SHOWN = 5
 _SHARED = "mode=ro"
 # In a read-only folder no index of a log can be created, which those who write have.
 # Alone, SQLite needs none. It then takes the journal of a file that another process is
@@ -135,6 +138,8 @@ class DatabaseReader:
 
     def _advice(self) -> str:
         wal = Path(f"{self.path}-wal")
+        if self.path.is_dir():
+            return recordings_in(self.path)
         if wal.exists():
             return f"{wal.name!r} is there: copy the file of which it is beside it."
         return "Check the path."
@@ -404,3 +409,24 @@ def _intact(stored: Any, table: str, *key: int) -> bytes:
     """Return what is stored in a table; none where that is damaged or of elsewhere."""
     data = unplace(stored, table, *key) if isinstance(stored, bytes) else None
     return data or b""  # which does not unpack either
+
+
+def recordings_in(folder: Path) -> str:
+    """Return which recordings a folder has, and how to open them, for messages."""
+    names: list[str] = []
+    with contextlib.suppress(OSError):  # of a folder that may not be read
+        names = sorted(path.name for path in folder.glob("*.rollout"))
+    at = glob.escape(str(folder))
+    if not names:
+        return (
+            "It has no .rollout file. Name one elsewhere, or open those of all folders "
+            f"in it, side by side: rv.open({os.path.join(at, '**', '*.rollout')!r})."
+        )
+    more = f" and {len(names) - _NAMES_SHOWN} more" * (len(names) > _NAMES_SHOWN)
+    text = (
+        f"It has {', '.join(map(repr, names[:_NAMES_SHOWN]))}{more}. Open "
+        f"{'it' if len(names) == 1 else 'one'}: rv.open({str(folder / names[0])!r})"
+    )
+    if len(names) > 1:
+        text += f"; or all, side by side: rv.open({os.path.join(at, '*.rollout')!r})"
+    return f"{text}."

@@ -37,7 +37,7 @@ from rollout_viewer._recording.row_recovery import recovered_rows
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.step_codec import DecodedExtras
 from rollout_viewer._recording.stored_rows import StoredRows
-from rollout_viewer._recording.wal import lacks_log
+from rollout_viewer._recording.wal import how_to_copy, lacks_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,8 +93,7 @@ class FileRows(OpenedRecording):
         if is_without_log and not self.meta.get("is_closed"):
             warnings.warn(
                 f"rv.open: expected {path.name + '-wal'!r} beside {str(path)!r}, got "
-                "none. The recording was not closed: if its process was killed, its "
-                "newest rows are in that file. Copy both.",
+                f"none. {how_to_copy(path)}",
                 RolloutViewerWarning,
                 stacklevel=4,
             )

@@ -8,6 +8,7 @@ from rollout_viewer._errors import RowError
 from rollout_viewer._frames.fps import DEFAULT_FPS
 from rollout_viewer._recording.annotations import bookmarks_of
 from rollout_viewer._recording.slot import SlotIndex
+from rollout_viewer._recording.wal import how_to_copy, lacks_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,6 +169,8 @@ class RecordingInfo:
     def why_empty(self) -> str:
         """Why there are no rows, and what to do, for messages."""
         if self.is_live and not self.recording.is_mine:
+            if lacks_log(self.path):
+                return f"got none in {str(self.path)!r}. {how_to_copy(self.path)}"
             return (
                 f"got none yet: another process records {str(self.path)!r}, and has "
                 "not written a row. It writes once a second while it records; call "

@@ -12,6 +12,10 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError, RecordingError, RowError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.checked_numbers import (
+    checked_env_numbers,
+    checked_number,
+)
 from rollout_viewer._recording.column import column_of, stored_column
 from rollout_viewer._recording.decoder_cache import repeated_rows
 from rollout_viewer._recording.info import RecordingInfo
@@ -124,7 +128,7 @@ class RecordingReader(RecordingInfo):
         wanted = (
             sorted({slot.env for slot in known})
             if envs is None
-            else [int(e) for e in envs]
+            else checked_env_numbers("FrameCache.frames", envs)
         )
         if not wanted or not known:
             raise RowError(
@@ -304,7 +308,11 @@ class RecordingReader(RecordingInfo):
 
         Reads the chunks' tables; no picture is decoded.
         """
-        numbers = range(self.num_envs) if envs is None else [int(e) for e in envs]
+        numbers = (
+            range(self.num_envs)
+            if envs is None
+            else checked_env_numbers("FrameCache.shown", envs)
+        )
         found = np.zeros((max(stop - start, 0), len(numbers)), np.bool_)
         for column, env in enumerate(numbers):
             try:
@@ -430,6 +438,7 @@ class RecordingReader(RecordingInfo):
             RecordingError: It is damaged in the file.
         """
         (row,) = self._row_numbers(row)
+        env = checked_number("FrameCache.at", "env", env)
         found = describe(self.recording, self._known_rows(env), row, env)
         decoders = self._decoders
         has_picture = self._check_known(decoders.has_picture, row, env, None)
@@ -490,6 +499,11 @@ class RecordingReader(RecordingInfo):
         Raises:
             RowError: There is no such env, episode or step.
         """
+        asked = {"env": env, "episode": episode, "episode_step": episode_step}
+        env, episode, episode_step = (
+            checked_number("FrameCache.find", name, value)
+            for name, value in asked.items()
+        )
         return self._rows(env).find(env, episode, episode_step)
 
     def row_of(self, row: int, envs: Sequence[int] | None = None) -> dict[str, Any]:
@@ -506,7 +520,11 @@ class RecordingReader(RecordingInfo):
             RowError: There is no such row or env.
         """
         (row,) = self._row_numbers(row)
-        wanted = list(range(self.num_envs)) if envs is None else [int(e) for e in envs]
+        wanted = (
+            list(range(self.num_envs))
+            if envs is None
+            else checked_env_numbers("FrameCache.row_of", envs)
+        )
         for env in wanted:
             self._rows(env)
         shared = {slot.camera for slot in self.slots if slot.is_shared}

@@ -96,6 +96,18 @@ def lacks_log(path: Path) -> bool:
     return False
 
 
+def how_to_copy(path: Path) -> str:
+    """Return where the rows are that a copy without its log lacks, for messages."""
+    return (
+        "The recording was not closed when it was copied: it is still being recorded, "
+        "or its process was killed. Its newest rows, or all of them, are in the "
+        f"{path.suffix + '-wal'!r} beside the original, and in its '-rows' where there "
+        "is one: copy these files, too. While it is recorded, cache.save(path) makes a "
+        "complete copy, and rv.open(original).save(path) in another process one of "
+        "all rows but those of the last second."
+    )
+
+
 def _is_foreign(path: Path, log: Path, id_in: Callable[[Path], int | None]) -> bool:
     if why_not_a_file(log):
         return False

@@ -20,7 +20,10 @@ def as_cache(source: Any) -> FrameCache:
     cache = getattr(source, "cache", None)
     if isinstance(cache, FrameCache):
         return cache
-    if isinstance(source, (str, Path)):
+    is_list = isinstance(source, (list, tuple)) and len(source) > 0
+    if isinstance(source, (str, Path)) or (
+        is_list and all(isinstance(one, (str, Path)) for one in source)
+    ):
         from rollout_viewer._cache.open import open_path
 
         return open_path(source)

@@ -37,7 +37,7 @@ class Compared(NamedTuple):
         cache: All of them, envs numbered on in their order.
         groups: Which envs are whose.
         columns: Tiles across, so that each recording has a line and equal envs are
-            above each other; None: they have different numbers of pictures.
+            above each other; None: one of them has too many pictures for a line.
     """
 
     cache: FrameCache
@@ -83,10 +83,8 @@ def compare(caches: Mapping[str, FrameCache]) -> Compared:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     weakref.finalize(joined, shutil.rmtree, folder, ignore_errors=True)
-    pictured = {len(cache.tiles) for cache in caches.values()}
-    across = pictured.pop()
-    is_even = not pictured and 0 < across <= _MAX_COLUMNS
-    return Compared(joined, groups, across if is_even else None)
+    across = max(len(cache.tiles) for cache in caches.values())
+    return Compared(joined, groups, across if 0 < across <= _MAX_COLUMNS else None)
 
 
 def _ended_file(cache: FrameCache, path: Path) -> Path:

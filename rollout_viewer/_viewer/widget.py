@@ -13,7 +13,7 @@ from __future__ import annotations
 import uuid
 import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 from rollout_viewer._errors import RowError
 from rollout_viewer._files.names import checked_tag
@@ -21,6 +21,7 @@ from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog
 from rollout_viewer._process.finalizers import finalize
+from rollout_viewer._recording.checked_numbers import checked_number
 from rollout_viewer._viewer.as_cache import as_cache
 from rollout_viewer._viewer.beginning import beginning
 from rollout_viewer._viewer.bookmarks import ViewerBookmarks
@@ -61,8 +62,9 @@ class RolloutViewer(ShownWidget):
 
     Args:
         source: A `FrameCache`, anything with a `.cache`, a path of a recording or
-            a video, or an array of frames (T, H, W, 3) or (T, B, H, W, 3). Or a
-            dict of such, by name: they are compared, see `view`.
+            a video, or several as `open` takes them, or an array of frames
+            (T, H, W, 3) or (T, B, H, W, 3). Or a dict of such, by name: they are
+            compared, see `view`.
         logger: Where dumps go: anything with `log_video`. None:
             ``CSVLogger("rollouts", video_format="mp4")`` in the working directory.
         tag: Name of what is dumped.
@@ -235,7 +237,12 @@ class RolloutViewer(ShownWidget):
         Raises:
             RowError: There is no such row, env, episode or step.
             ValueError: Both a row and a step, or neither.
+            TypeError: One of them is no whole number.
         """
+        given = {"env": env, "episode": episode, "episode_step": episode_step}
+        for name, value in {"row": row, **given}.items():
+            if value is not None:
+                checked_number("RolloutViewer.goto", name, value)
         is_step = episode is not None or episode_step is not None
         if (row is not None) == is_step:
             raise ValueError(
@@ -332,6 +339,7 @@ class RolloutViewer(ShownWidget):
         reduce: int = 1,
         quality: PageQuality = "exact",
         progress: Progress | bool | None = None,
+        overwrite: bool = False,
     ) -> Path:
         """Write one file that plays and scrubs without kernel and network.
 
@@ -340,7 +348,7 @@ class RolloutViewer(ShownWidget):
         no script but its own, and no address: it can load nothing and send nothing.
 
         Args:
-            path: Of the file; a taken name gets ``-1``, ``-2``, ...
+            path: Of the file; a taken name gets ``-1``, ``-2``, ... unless `overwrite`.
             max_mb: Its largest size in megabytes.
             start: First row; rows keep their numbers.
             stop: Row after the last one; None: all there are.
@@ -351,6 +359,7 @@ class RolloutViewer(ShownWidget):
                 given. "preview": these are chosen, as small as `max_mb` needs.
             progress: Called with (rows done, all rows), or a bar like tqdm's; True: a
                 bar of its own.
+            overwrite: Replace a file of that name.
 
         Raises:
             ValueError: `max_mb`, `every` or `reduce` is not above zero, `quality` is
@@ -379,6 +388,7 @@ class RolloutViewer(ShownWidget):
             row=self._shown_row,
             env=self._shown_env,
             progress=progress,
+            overwrite=overwrite,
         )
 
     def close(self) -> None:
@@ -402,7 +412,7 @@ class RolloutViewer(ShownWidget):
         self.close()
 
 
-def view(source: Any, **options: Any) -> RolloutViewer:
+def view(source: Any, *others: Never, **options: Any) -> RolloutViewer:
     """Return a viewer of a cache, recorder, recording, video file or array of frames.
 
     A dict of such compares them: ``rv.view({"before": a, "after": b})`` has a line of
@@ -410,8 +420,18 @@ def view(source: Any, **options: Any) -> RolloutViewer:
 
     Args:
         source: See `RolloutViewer`.
+        *others: None. Several recordings are compared as a dict, see above.
         **options: Of `RolloutViewer`.
+
+    Raises:
+        TypeError: See `RolloutViewer`; or several recordings were passed.
     """
+    if others:
+        raise TypeError(
+            f"rv.view: expected one source, got {1 + len(others)}. Pass several "
+            "recordings by name, rv.view({'before': a, 'after': b}), or a list of "
+            "their paths; options by keyword."
+        )
     return RolloutViewer(source, **options)
 
 

@@ -5,7 +5,6 @@ Steps a `RolloutEnv`. Knows no framework.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import itertools
 import warnings
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rollout_viewer._cache.kept_on_error import kept_on_error
 from rollout_viewer._cache.remote_rows import RemoteCache
 from rollout_viewer._errors import (
     RolloutViewerError,
@@ -26,7 +26,7 @@ from rollout_viewer.sources._record import record
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -64,7 +64,7 @@ def rollout(
     """Step `env` with a policy, record it, and return the recording.
 
     Starts with a reset and resets ended envs. Never closes `env`. The rows before an
-    error stay in `cache`.
+    error, or Ctrl-C, are kept, in the exception's ``cache``.
 
     Args:
         env: As for `record`, or what `record` returned.
@@ -125,7 +125,7 @@ def rollout(
     )
     is_new = not isinstance(env, RecordingWrapper) and not hasattr(cache, "append")
     cache, recorder = stepped.recorder.cache, stepped.recorder
-    with _discarded_if_refused(cache) if is_new else contextlib.nullcontext():
+    with kept_on_error("rv.rollout", cache, is_new=is_new):
         quota = None if episodes is None else stepped.limit_episodes(episodes)
         is_over = _end_of(cache, callback, quota, break_when_any_done)
         how = policy, seed, deterministic, max_steps, is_over
@@ -158,18 +158,6 @@ def _end_of(
         return is_met or (break_when_any_done and bool(ended.any()))
 
     return is_over
-
-
-@contextlib.contextmanager
-def _discarded_if_refused(cache: FrameCache) -> Iterator[None]:
-    """Leave no file of a new cache, if anything is raised before its first row."""
-    try:
-        yield
-    except BaseException:
-        if not cache.num_rows:
-            cache.close()
-            cache.path.unlink(missing_ok=True)
-        raise
 
 
 def _run(

@@ -6,14 +6,15 @@
 Bytes and processor time of the driver for each frame, beside those of raw frames that
 workers send in arrays of 32. Processor time is that of all threads of the driver's
 process, those of Ray and of the writer of the file too, from when the first block is
-filed to when the last one is; not of Ray's other processes. What Ray's threads take
-of a driver that does nothing, each second, is stated apart, of ours and of raw frames,
-and is in neither: it depends on how fast the environment is. Ours is all that is done:
-blocks are received, checked, filed and written. Of raw frames, once the driver only
-receives them (through Ray, it maps memory that it does not read), and once it copies
-them, as whoever keeps them does; it neither writes nor shows them. What a second worker
-adds. How many rows a second the driver files of 64 simulated
-workers that send blocks and do nothing else, and whether its memory grows. And how long
+filed to when the last one is; not of Ray's other processes. `--steps` are enough for
+most of that to be after the first two seconds, in which workers send more often. What
+Ray's threads take of a driver that does nothing, each second, is stated apart, of ours
+and of raw frames, and is in neither: it depends on how fast the environment is. Ours is
+all that is done: blocks are received, checked, filed and written. Of raw frames, once
+the driver only receives them (through Ray, it maps memory that it does not read), and
+once it copies them, as whoever keeps them does; it neither writes nor shows them. What
+a second worker adds. How many rows a second the driver files of 64 simulated workers
+that send blocks and do nothing else, and whether its memory grows. And how long
 collecting for pictures that are rendered later takes beside TorchRL's collector, which
 has none. Prints a table and writes build/bench/collect.json.
 """
@@ -73,7 +74,7 @@ class Cost(NamedTuple):
 def main() -> int:
     """Measure everything; returns 0 also where a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=4_000, help="of each environment")
+    parser.add_argument("--steps", type=int, default=12_000, help="of each environment")
     parser.add_argument("--ray", action="store_true", help="through Ray, too")
     options = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -322,6 +322,37 @@ def test_the_place_is_a_field_that_takes_what_it_shows(shown):
     expect(shown.root.locator(".rv-count")).to_have_text("row 5 / 69")
 
 
+@pytest.mark.parametrize("width", [1400, 900, 400])
+def test_what_is_wrong_with_a_place_is_one_line_and_moves_nothing(
+    new_page, page_file, width
+):
+    shown = Shown(new_page, page_file, viewport={"width": width, "height": 700})
+    shown.wait("numRows", NUM_ROWS)
+    shown.rest()
+    line = shown.root.get_by_role("toolbar", name="Playback")
+    field, boxes = shown.root.get_by_label("Row number"), []
+    field.focus()
+    shown.rest()
+    for place in ("7", "999"):
+        field.fill(place)
+        boxes += [line.bounding_box(), shown.root.locator(".rv-stage").bounding_box()]
+        shown.page.keyboard.press("Enter")
+        field.focus()
+        shown.rest()
+
+    wrong = shown.root.get_by_role("alert").filter(has_text="no row 999")
+    box = wrong.bounding_box()
+    at = [box["x"] + 4, box["y"] + box["height"] / 2]
+    over = "(el, at) => document.elementFromPoint(...at) === el"
+    assert wrong.evaluate(over, at), "nothing cuts it off"
+    assert box["height"] < (40 if width > 400 else 60)
+    assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+    assert box["y"] + box["height"] < field.bounding_box()["y"] + 4
+    assert [line.bounding_box(), boxes[1]] == boxes[2:] == boxes[:2]
+    field.blur()
+    expect(wrong).to_be_hidden()
+
+
 def test_the_address_keeps_the_place_and_leads_there(new_page, page_file):
     shown = Shown(new_page, page_file)
     shown.wait("numRows", NUM_ROWS)

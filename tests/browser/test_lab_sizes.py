@@ -101,3 +101,28 @@ def test_the_view_fits_the_notebook_and_keeps_a_height_over_a_reload(lab):
     assert 0.8 * room < height <= room
     assert abs(height - 80 - lower) <= 1
     assert_soon(lambda: viewer.root.evaluate(PLACE_JS)[0], lower)
+
+
+README = """
+import gymnasium as gym
+import rollout_viewer as rv
+
+envs = gym.make_vec("CartPole-v1", num_envs=16, render_mode="rgb_array")
+cache = rv.rollout(envs, max_steps=20, seed=0)
+viewer = rv.view(cache)
+viewer
+"""
+
+
+def test_a_cell_and_its_viewer_are_in_sight_together(lab):
+    notebook = lab(README)
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded(21)
+    rest(viewer.root)
+
+    bottom = "one => one.getBoundingClientRect().bottom"
+    panel = viewer.page.locator(".jp-WindowedPanel-outer").first
+    assert viewer.root.evaluate(bottom) <= panel.evaluate(bottom)
+    height, room = viewer.root.evaluate(PLACE_JS)
+    assert height > 0.6 * room

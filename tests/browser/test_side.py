@@ -11,7 +11,7 @@ from rollout_viewer._export.html import write_html
 from rollout_viewer.testing import counting_frames
 from tests.browser.driver import assert_soon
 from tests.browser.test_html_export import Shown
-from tests.evaluations import two_policies
+from tests.evaluations import add_episodes, two_policies
 
 NUM_ROWS, NUM_ENVS, LENGTH = 120, 2, 20
 WIDE = {"viewport": {"width": 1400, "height": 900}}
@@ -109,8 +109,21 @@ def test_the_panel_is_beside_the_pictures_and_keeps_the_width_it_was_dragged_to(
     assert_soon(lambda: box_of(side)["width"], before["width"])
 
 
-@pytest.mark.parametrize("width", [880, 400])
-def test_in_a_narrow_view_it_is_a_sheet_that_leaves_the_transport(show, width):
+def test_in_a_notebook_with_a_file_browser_it_is_beside_the_pictures(show):
+    shown = show(viewport={"width": 815, "height": 700})
+    shown.press("Shift+I")
+    side, stage = shown.root.locator(".rv-side"), shown.root.locator(".rv-stage")
+    side.wait_for()
+    shown.rest()
+
+    assert box_of(stage)["x"] + box_of(stage)["width"] <= box_of(side)["x"] + 1
+    assert box_of(stage)["width"] > 440
+    tiles = [end_of(tile) for tile in shown.root.locator(".rv-tile").all()]
+    assert max(tiles) < box_of(side)["x"]
+
+
+@pytest.mark.parametrize("width", [680, 400])
+def test_in_a_narrow_view_it_is_a_sheet_below_that_leaves_the_transport(show, width):
     shown = show(viewport={"width": width, "height": 800})
     shown.press("Shift+I")
     side = shown.root.locator(".rv-side")
@@ -119,9 +132,11 @@ def test_in_a_narrow_view_it_is_a_sheet_that_leaves_the_transport(show, width):
     box = box_of(side)
     below = box_of(shown.root.locator(".rv-timeline"))
     assert box["y"] + box["height"] <= below["y"] + 1
-    assert (box["width"] == width) == (width < 560)
-    pictures = box_of(shown.root.locator(".rv-main"))
-    assert 0.5 * pictures["height"] < box["height"] <= 0.6 * pictures["height"] + 1
+    assert box["width"] == width
+    stage, main = (box_of(shown.root.locator(f".rv-{one}")) for one in ("stage", "main"))
+    assert stage["y"] + stage["height"] <= box["y"] + 1
+    assert box["height"] == pytest.approx(min(280, 0.6 * main["height"]), abs=1)
+    assert stage["height"] == pytest.approx(main["height"] - box["height"], abs=1)
 
     edge = shown.root.get_by_role("separator", name="Size of the panel")
     expect(edge).to_have_attribute("aria-orientation", "horizontal")
@@ -630,6 +645,55 @@ def test_an_evaluation_begins_with_its_policies_below_each_other(new_page, tmp_p
     expect(shown.root.locator(".rv-arranged")).to_be_hidden()
     shown.go(3)
     expect(shown.root.locator(".rv-arranged")).to_be_hidden()
+    assert shown.faults == []
+
+
+def test_each_name_begins_a_line_whatever_the_numbers_of_envs(show):
+    shown = show({"before": recorded(2), "after": recorded(3, seed=1)})
+    tiles = shown.root.locator(".rv-tile")
+    boxes = [box_of(tile) for tile in tiles.all()]
+
+    tops, lefts = ([box[side] for box in boxes] for side in ("y", "x"))
+    assert tops == [tops[0]] * 2 + [tops[2]] * 3
+    assert tops[0] < tops[2]
+    assert lefts[:2] == lefts[2:4]
+    assert shown.canvas.locator("canvas").count() == 5
+    tiles.nth(4).click()
+    shown.page.keyboard.press("ArrowUp")
+    expect(tiles.nth(1)).to_be_focused()
+    shown.page.keyboard.press("ArrowRight")
+    expect(tiles.nth(2)).to_be_focused()
+    shown.page.mouse.click(boxes[4]["x"] + 20, boxes[0]["y"] + 20)
+    assert shown.faults == []
+
+
+@pytest.mark.parametrize(
+    ("width", "names"),
+    [(400, ["0", "1"]), (600, ["before 0", "before 1"])],
+)
+def test_small_tiles_of_policies_say_whose_they_are(new_page, tmp_path, width, names):
+    cache = rv.FrameCache()
+    for name in ("before", "after"):
+        with cache.segment(name):
+            add_episodes(cache, {seed: [1.0] for seed in range(8)})
+    path = rv.EvaluationResult.from_recordings(cache).viewer.to_html(tmp_path / "a.html")
+    shown = Shown(new_page, path, viewport={"width": width, "height": 700})
+    shown.rest()
+    tiles = shown.root.locator(".rv-tile")
+    seen = """tile => [...tile.querySelectorAll('.rv-env > b > *, .rv-env > b')]
+        .filter(one => one.checkVisibility() && getComputedStyle(one).fontSize !== '0px')
+        .flatMap(one => [...one.childNodes]).filter(one => one.nodeType === 3)
+        .map(one => one.data)"""
+
+    for number, name in enumerate(names):
+        tile = tiles.nth(number)
+        assert box_of(tile)["width"] < 90
+        assert sorted(" ".join(tile.evaluate(seen)).split()) == sorted(name.split())
+        own, text = box_of(tile), box_of(tile.locator(".rv-caption"))
+        assert own["x"] <= text["x"]
+        assert text["x"] + text["width"] <= own["x"] + own["width"]
+        assert tile.locator(".rv-env").evaluate("el => el.scrollWidth <= el.clientWidth")
+    tiles.nth(9).and_(shown.page.get_by_role("option", name="after seed 1")).wait_for()
     assert shown.faults == []
 
 

@@ -364,7 +364,7 @@ AROUND_JS = """([root, style]) => {
     ("style", "room"), [("height: 500px", 500), ("max-height: 610px", 610)]
 )
 def test_in_a_notebook_a_view_is_as_high_as_what_scrolls_shows(show, style, room):
-    shown = show(noise(*[(60, 80)] * 6))
+    shown = show(noise(*[(160, 80)] * 6))
     root = shown.root.element_handle()
 
     shown.page.evaluate(AROUND_JS, [root, style])
@@ -396,6 +396,29 @@ def test_in_a_notebook_a_view_is_as_high_as_what_scrolls_shows(show, style, room
     assert_soon(lambda: root.evaluate("root => root.offsetHeight"), height)
 
 
+def test_a_view_of_few_pictures_has_no_empty_ground_and_grows_for_one_alone(show):
+    shown = show(noise((400, 600), (400, 600)))
+    root = shown.root.element_handle()
+    shown.root.get_by_role("button", name="Close panel").click()
+    shown.page.evaluate(AROUND_JS, [root, "height: 880px; width: 850px"])
+    shown.rest()
+    height = root.evaluate("root => root.offsetHeight")
+
+    def empty() -> float:
+        found = boxes(shown)
+        (_, top, _, bottom), tiles = found["stage"], found["tiles"]
+        return bottom - top - (tiles[0][3] - tiles[0][1])
+
+    assert empty() < 24
+    tile = shown.root.locator(".rv-tile").nth(1)
+    tile.dblclick()
+    shown.rest()
+    assert root.evaluate("root => root.offsetHeight") > height + 100
+    assert empty() < 24
+    shown.press("Escape")
+    assert_soon(lambda: root.evaluate("root => root.offsetHeight"), height)
+
+
 def test_a_view_is_no_higher_than_its_pictures_need(show):
     shown = show(noise((30, 300)))
     root = shown.root.element_handle()
@@ -411,7 +434,7 @@ def test_a_view_is_no_higher_than_its_pictures_need(show):
     height = root.evaluate("root => root.offsetHeight")
 
     found = boxes(shown)
-    assert height < with_panel < 600
+    assert height < with_panel < 640
     assert found["canvases"][0][2] - found["canvases"][0][0] > 950
     handle = shown.root.get_by_role("separator", name="Height of the viewer")
     assert handle.is_visible()

@@ -164,12 +164,6 @@ def test_where_a_log_cannot_be_read_the_missing_rows_are_said(tmp_path):
         rv.open(path)
 
 
-@survives(
-    "a recording of a killed process that is copied without its `-wal`",
-    kept="all rows but the newest",
-    lost="what is in the `-wal` only",
-    seen="one `RolloutViewerWarning` that names it",
-)
 def test_opening_while_the_writer_completes_its_file_follows_it(tmp_path, monkeypatch):
     """Its log, which is there, is gone when it is looked at."""
     path, is_file = tmp_path / "run.rollout", why_not_a_file
@@ -200,6 +194,12 @@ def append(cache, num_rows):
         cache.append(np.zeros((8, 8, 3), np.uint8), reward=1.0)
 
 
+@survives(
+    "a recording of a killed process that is copied without its `-wal`",
+    kept="all rows but the newest",
+    lost="what is in the `-wal` only",
+    seen="one `RolloutViewerWarning` that names it",
+)
 def test_a_copy_without_its_log_says_so(tmp_path):
     path = kill_while_recording(tmp_path / "run.rollout")
     copy = tmp_path / "copy.rollout"
@@ -211,6 +211,37 @@ def test_a_copy_without_its_log_says_so(tmp_path):
     amend_meta(path, "note", "all of the log is in the file afterwards")
     shutil.copyfile(path, copy)
     assert value_of(copy) == (7, 100)
+
+
+@survives(
+    "a recording that is copied without its `-wal` while it is recorded",
+    kept="the recording, of which `cache.save` makes a complete copy",
+    lost="in the copy what is in the `-wal` only, which may be all rows",
+    seen="one `RolloutViewerWarning` that says how to copy it",
+)
+def test_a_copy_of_what_is_being_recorded_says_how_to_make_a_complete_one(tmp_path):
+    path, copy = tmp_path / "run.rollout", tmp_path / "copy.rollout"
+    with rv.FrameCache(path) as cache:
+        append(cache, 40)
+        recording: Any = cache.recording
+        recording._writer.drain()
+        shutil.copyfile(path, copy)
+
+        with pytest.warns(rv.RolloutViewerWarning, match="still being recorded") as all:
+            alone = rv.open(copy)
+
+        with alone:
+            assert alone.num_rows == 0
+            for message in (str(all[0].message), alone.why_empty):
+                assert "killed" in message
+                assert "rv.open(original).save(path)" in message
+                assert "'.rollout-wal'" in message
+                assert "'-rows'" in message
+            with pytest.raises(rv.RowError, match="still being recorded"):
+                alone.clip()
+        cache.save(tmp_path / "whole.rollout")
+    with rv.open(tmp_path / "whole.rollout") as whole:
+        assert whole.num_rows == 40
 
 
 READ_AS_NO_ONE = """

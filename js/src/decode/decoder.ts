@@ -15,6 +15,8 @@ import {
   makeFrame,
   type Rect,
   replace,
+  skipZeros,
+  skipZerosBack,
   union,
   xorInto,
 } from "./pixels.ts";
@@ -93,7 +95,7 @@ export class Decoder {
       let rect = slot.isFull ? fullRect(frames.frame) : emptyRect();
       for (const op of slot.ops) {
         const record = task.bytes.subarray(op.offset, op.offset + op.size);
-        rect = union(rect, this.#apply(frames, op, record));
+        rect = union(rect, this.#apply(frames, op, record, slot.isFull));
         numDecodes += op.kind === RAW ? 0 : 1;
       }
       rect = reduceRect(frames.frame, rect, slot.reduction);
@@ -126,7 +128,8 @@ export class Decoder {
     return frames;
   }
 
-  #apply(frames: SlotFrames, op: TaskOp, record: Uint8Array): Rect {
+  /** Returns what changed; all of it where `isFull`, as all of it is drawn. */
+  #apply(frames: SlotFrames, op: TaskOp, record: Uint8Array, isFull: boolean): Rect {
     const { frame } = frames;
     const numBytes = frame.width * frame.height * 3;
     const words =
@@ -143,7 +146,10 @@ export class Decoder {
     switch (op.kind) {
       case RAW:
       case INTRA:
-        changed = replace(frame, null, words, fullRect(frame));
+        changed = fullRect(frame);
+        // To look for what changed takes longer than to copy all of it.
+        if (isFull) frame.words.set(words);
+        else changed = replace(frame, null, words, changed);
         frames.differs = op.target === "both" ? emptyRect() : fullRect(frame);
         return changed;
       case PREV:
@@ -165,10 +171,8 @@ export class Decoder {
 
 /** The rows in which a delta is not zero, as a full-width rectangle. */
 function differenceOf(frame: Frame, delta: Uint32Array): Rect {
-  let from = 0;
-  let to = delta.length;
-  while (from < to && delta[from] === 0) from++;
-  while (to > from && delta[to - 1] === 0) to--;
+  const from = skipZeros(delta, 0, delta.length);
+  const to = skipZerosBack(delta, from, delta.length);
   if (to <= from) return emptyRect();
   const stride = (frame.width * 3) / 4;
   const y0 = Math.floor(from / stride);

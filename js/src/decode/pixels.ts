@@ -99,14 +99,14 @@ export function replace(
 
 // -- four words at a time: these loops are most of what playing costs
 
-function skipZeros(a: Uint32Array, from: number, to: number): number {
+export function skipZeros(a: Uint32Array, from: number, to: number): number {
   let i = from;
   while (i + 3 < to && (a[i]! | a[i + 1]! | a[i + 2]! | a[i + 3]! | 0) === 0) i += 4;
   while (i < to && a[i] === 0) i++;
   return i;
 }
 
-function skipZerosBack(a: Uint32Array, from: number, to: number): number {
+export function skipZerosBack(a: Uint32Array, from: number, to: number): number {
   let i = to;
   while (i - 4 >= from && (a[i - 1]! | a[i - 2]! | a[i - 3]! | a[i - 4]! | 0) === 0)
     i -= 4;

@@ -34,13 +34,16 @@ export function cellsIn(
   part: GridPart,
   density: number,
 ): Cell[] {
-  return indicesIn(layout, slots.length, part).map((index) => {
-    const slot = slots[index]!;
-    if (layout.canvasGap) return sharedCell(layout, slot, index, part);
-    const size = sizes[index]!;
-    const { reduction } = pictureIn(layout, size, density);
-    return { slot, index, x: 0, y: 0, ...reducedTo(size, reduction), reduction };
-  });
+  const indices = indicesIn(layout, slots.length, part);
+  return indices
+    .filter((index) => slots[index]! >= 0)
+    .map((index) => {
+      const slot = slots[index]!;
+      if (layout.canvasGap) return sharedCell(layout, slot, index, part);
+      const size = sizes[index]!;
+      const { reduction } = pictureIn(layout, size, density);
+      return { slot, index, x: 0, y: 0, ...reducedTo(size, reduction), reduction };
+    });
 }
 
 /** The size of the canvas that all tiles of a part share. */

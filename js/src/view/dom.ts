@@ -48,9 +48,26 @@ export function listen(
   target.addEventListener(type, listener as EventListener, { ...options, signal });
 }
 
+export function onAbort(signal: AbortSignal, stop: () => void): void {
+  signal.addEventListener("abort", stop);
+}
+
+/** Call when an element has its size, and another one, until the signal. */
+export function onResize(
+  elements: Iterable<Element>,
+  signal: AbortSignal,
+  call: () => void,
+): void {
+  const observer = new ResizeObserver(call);
+  for (const element of elements) observer.observe(element);
+  onAbort(signal, () => observer.disconnect());
+}
+
 /** Set text only where it changed: text that does not change is not laid out anew. */
 export function setText(element: Element, text: string): void {
-  if (element.textContent !== text) element.textContent = text;
+  if (element.textContent === text) return;
+  // The text that is there, where there is one: a new node costs twice the layout.
+  (element.firstChild ?? element).textContent = text;
 }
 
 /** Set an attribute only where it changed. */

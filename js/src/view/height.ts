@@ -7,7 +7,7 @@
 
 import type { Session } from "../session/session.ts";
 import { scaleOf } from "../util/scale.ts";
-import { listen, make, setAttribute } from "./dom.ts";
+import { listen, make, onAbort, onResize, setAttribute } from "./dom.ts";
 import type { Grid } from "./grid/grid.ts";
 
 export interface HeightParts {
@@ -21,7 +21,9 @@ const MIN_PX = 320;
 /** Of the pictures: so much shows whatever is below them. */
 const MIN_STAGE_PX = 120;
 /** The panel has room to read in, also beside pictures that are not as high. */
-const PANEL_PX = 280;
+const PANEL_PX = 320;
+/** In a view that is no wider it is a sheet below them; side.css has both. */
+const [SHEET_PX, NARROW_PX] = [280, 700];
 /** Of what is shown in their place before there are any. */
 const EMPTY_PX = 220;
 const MAX_PX = 4000;
@@ -30,6 +32,8 @@ const AROUND_PX = 24;
 /** A frame that is as high as its content: what a screen has at least. */
 const FRAMED_PX = 640;
 const STEP_PX = 16;
+/** A cell's code, and what it printed, are in sight too where they need no more. */
+const MAX_ABOVE = 0.4;
 
 /** Keep the root's height until the signal. */
 export function followHeight(parts: HeightParts): void {
@@ -51,11 +55,13 @@ export function followHeight(parts: HeightParts): void {
     const { height } = session.viewOptions.now;
     // A root that is too low shows less of them than there is.
     const all = Math.max(root.offsetHeight, root.scrollHeight);
-    const others = all - grid.el.offsetHeight;
-    const pictures = grid.wantedHeight() || EMPTY_PX;
-    const wanted = others + (hasPanel() ? Math.max(pictures, PANEL_PX) : pictures);
-    const least = Math.max(MIN_PX, others + MIN_STAGE_PX);
-    const next = Math.round(height || Math.max(least, Math.min(room, wanted)));
+    let others = all - grid.el.parentElement!.offsetHeight;
+    const isSheet = root.clientWidth <= NARROW_PX;
+    if (hasPanel() && isSheet) others += SHEET_PX;
+    const pictures = grid.wantedHeight(room - others) || EMPTY_PX;
+    const least = hasPanel() && !isSheet ? PANEL_PX : MIN_STAGE_PX;
+    const fitting = Math.min(room, others + Math.max(pictures, least));
+    const next = Math.round(height || Math.max(MIN_PX, others + MIN_STAGE_PX, fitting));
     const text = `${next}px`;
     if (root.style.height !== text) root.style.height = text;
     setAttribute(handle, "aria-valuenow", String(next));
@@ -66,8 +72,10 @@ export function followHeight(parts: HeightParts): void {
   };
   // In the next frame: a height that changes while sizes are observed is an error.
   let frame = 0;
-  const observer = new ResizeObserver(() => {
-    const now = `${root.offsetWidth} ${grid.el.offsetWidth}`;
+  // Of the pictures too: one that is opened alone needs another height.
+  const observed = [root, grid.el, grid.el.firstElementChild!];
+  onResize(observed, signal, () => {
+    const now = `${root.offsetWidth} ${grid.el.offsetWidth} ${grid.opened}`;
     if (now === widths) return;
     // Shown after it was hidden, it may be elsewhere.
     if (widths.startsWith("0 ")) room = 0;
@@ -75,20 +83,16 @@ export function followHeight(parts: HeightParts): void {
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(fit);
   });
-  observer.observe(root);
-  observer.observe(grid.el);
-  signal.addEventListener("abort", () => {
-    observer.disconnect();
-    cancelAnimationFrame(frame);
-  });
+  onAbort(signal, () => cancelAnimationFrame(frame));
   for (const part of [session.store.onManifest, session.viewOptions.onChange])
     part.on(fit, signal);
   let hadRows = false;
-  session.store.onData.on(() => {
+  // Before the first pictures are decoded: for a lower view they were smaller ones.
+  grid.onRows = () => {
     if (hadRows) return;
     hadRows = session.store.numRows > 0;
     fit();
-  }, signal);
+  };
   listen(window as unknown as EventTarget, "resize", signal, measure);
   listen(document, "fullscreenchange", signal, fit);
   fit();
@@ -105,6 +109,8 @@ function roomFor(root: HTMLElement): number {
     root.style.height = `${height}px`;
     return around.map((el) => el.clientHeight);
   };
+  const cell = root.closest(".jp-Cell");
+  const above = cell ? topOf(root) - topOf(cell) : 0;
   const tops = around.map((el) => el.scrollTop);
   const [low, high] = [heightsAt(0), heightsAt(MAX_PX)];
   root.style.height = before;
@@ -112,10 +118,16 @@ function roomFor(root: HTMLElement): number {
   const limits = high.flatMap((height, index) => {
     const grown = height - low[index]!;
     const isLimit = height > 0 && grown < MAX_PX - 1;
-    return isLimit ? [height - edgesIn(around[index]!, root)] : [];
+    const el = around[index]!;
+    const isFirst = el.contains(cell) && above < MAX_ABOVE * height;
+    return isLimit ? [height - (isFirst ? above : edgesIn(el, root))] : [];
   });
   const shown = Math.min(windowHeight(), ...limits);
   return Math.max(MIN_PX, shown / scaleOf(root) - AROUND_PX);
+}
+
+function topOf(el: Element): number {
+  return el.getBoundingClientRect().top;
 }
 
 /** What edges of a box of limited height, and of all in it, take beyond `AROUND_PX`. */

@@ -95,6 +95,8 @@ export function icon(name: IconName): SVGElement {
     "stroke-linejoin": "round",
     "aria-hidden": "true",
   };
-  const shapes = BODIES[name].map(([tag, shape]) => makeSvg(tag, shape));
+  const shapes = BODIES[name].map((shape) =>
+    typeof shape === "string" ? makeSvg("path", { d: shape }) : makeSvg(...shape),
+  );
   return makeSvg("svg", attributes, ...shapes);
 }

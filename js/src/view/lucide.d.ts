@@ -1,5 +1,5 @@
 /** The shapes of an icon of Lucide, as build.mjs takes it out of the set. */
 declare module "lucide:*" {
-  const shapes: [tag: string, attributes: Record<string, string>][];
+  const shapes: (string | [tag: string, attributes: Record<string, string>])[];
   export default shapes;
 }

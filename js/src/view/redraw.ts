@@ -9,7 +9,7 @@ import type { Clock } from "../playback/clock.ts";
 import type { Player } from "../playback/player.ts";
 import type { Session } from "../session/session.ts";
 import { onDensity } from "../util/density.ts";
-import { listen } from "./dom.ts";
+import { listen, onAbort, onResize } from "./dom.ts";
 import type { Head } from "./head/head.ts";
 import { followScheme } from "./scheme.ts";
 import type { Timeline } from "./timeline/timeline.ts";
@@ -60,7 +60,7 @@ export function redrawOnChange(parts: RedrawParts): void {
   details.onChange.on(inspect, signal);
   // "live" ends by itself.
   const timer = setInterval(() => parts.head.isLive && refresh(), 1000);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  onAbort(signal, () => clearInterval(timer));
   redrawWithWindow(parts.root, timeline.el, refreshAll, signal);
   // Nothing is drawn in a hidden tab: rows would pass unseen.
   listen(document, "visibilitychange", signal, () => {
@@ -103,7 +103,7 @@ export function createTicker(
     // One at a time: a row that is due asks for the next frame too.
     frame ||= requestAnimationFrame(onFrame);
   };
-  signal.addEventListener("abort", () => cancelAnimationFrame(frame));
+  onAbort(signal, () => cancelAnimationFrame(frame));
   return tick;
 }
 
@@ -114,9 +114,7 @@ function redrawWithWindow(
   redraw: () => void,
   signal: AbortSignal,
 ): void {
-  const resized = new ResizeObserver(redraw);
-  resized.observe(el);
-  signal.addEventListener("abort", () => resized.disconnect());
+  onResize([el], signal, redraw);
   followScheme(root, redraw, signal);
   onDensity(redraw, signal);
 }

@@ -5,7 +5,7 @@
  * viewer shows which. JupyterLab and VS Code say it by attributes (widget.css).
  */
 
-import { listen } from "./dom.ts";
+import { listen, onAbort } from "./dom.ts";
 
 export type Scheme = "light" | "dark";
 
@@ -27,7 +27,7 @@ export function followScheme(
   });
   for (const el of [document.documentElement, document.body])
     themed.observe(el, { attributes: true });
-  signal.addEventListener("abort", () => themed.disconnect());
+  onAbort(signal, () => themed.disconnect());
   const dark = matchMedia("(prefers-color-scheme: dark)");
   listen(dark, "change", signal, () => {
     update();

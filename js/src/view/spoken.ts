@@ -6,7 +6,7 @@
 import { TERMINATED } from "../protocol/messages.ts";
 import { nameOfEnv } from "../recording/env-names.ts";
 import type { Session } from "../session/session.ts";
-import { make, setText } from "./dom.ts";
+import { make, onAbort, setText } from "./dom.ts";
 import { formatValue } from "./format.ts";
 
 export interface Spoken {
@@ -32,7 +32,7 @@ export function createSpoken(session: Session, signal: AbortSignal): Spoken {
   };
   session.marks.onChange.on(speak, signal);
   session.clock.onChange.on(speak, signal);
-  signal.addEventListener("abort", () => clearTimeout(resting));
+  onAbort(signal, () => clearTimeout(resting));
   const say = (text: string) => {
     clearTimeout(resting); // it would cut this off
     setText(el, text);

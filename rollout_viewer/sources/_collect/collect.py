@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rollout_viewer._cache.block_filer import BlockFiler
 from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._cache.kept_on_error import kept_on_error
 from rollout_viewer._errors import RolloutViewerWarning, requires
 from rollout_viewer._recorder.recorder_checks import checked_cache
 from rollout_viewer._recorder.success import check_rule
@@ -55,7 +56,10 @@ def collect(
     """Collect episodes in worker processes, and return the recording of them all.
 
     Workers compress what they render; the cache files their blocks of 32 rows as they
-    come, so that a viewer of it is live. The envs of all workers are side by side:
+    come, so that a viewer of it is live: each 0.4 seconds while a viewer is open, in
+    the first seconds, with `on_episode`, and once a worker has ended. Else workers send
+    what they have each 2 seconds, or as soon as it is 2 MB (with more than 32 workers,
+    less), which takes less of this process. The envs of all workers are side by side:
     worker w has the envs ``w * num_envs`` up to ``(w + 1) * num_envs - 1``. An episode
     is the same whoever collects it: its reset and its random actions are from its
     seed. Its labels are ``worker``, ``seed`` and, if the policy has that attribute,
@@ -157,7 +161,6 @@ def collect(
     ]
     is_new = not isinstance(cache, FrameCache)
     cache = checked_cache(cache, num_workers * num_envs)
-    num_rows = cache.num_rows
     # A caller's iterator is read no further than it is needed.
     is_ahead = episodes is not None or not _are_several(seeds)
     jobs = Jobs(found, max_steps, episodes, is_ahead=is_ahead)
@@ -167,28 +170,23 @@ def collect(
         num_workers if backend != "serial" else 0,
         is_wanted=progress,
     )
-    try:
-        with bars:
-            filer = BlockFiler(cache, num_workers * num_envs)
-            for setup in setups:
-                envs = range(setup.first_env, setup.first_env + num_envs)
-                filer.add_worker(setup.worker, envs)
-            collection = Collection(
-                cache, jobs, filer, bars, make_env, on_episode, success
-            )
-            if backend == "serial":
-                collect_here(setups[0], collection)
-            elif backend == "ray":
-                collect_in_ray(setups, collection, address)
-            else:
-                collect_in_processes(setups, collection)
-    except BaseException as error:
-        if cache.num_rows > num_rows:
-            _keep(error, cache, jobs, episodes)
-        elif is_new:
-            cache.close()
-            cache.path.unlink(missing_ok=True)
-        raise
+
+    def describe() -> str:
+        of_all = "" if episodes is None else f" of {episodes}"
+        return f"{jobs.num_finished}{of_all} episodes"
+
+    with kept_on_error("rv.collect", cache, is_new=is_new, describe=describe), bars:
+        filer = BlockFiler(cache, num_workers * num_envs)
+        for setup in setups:
+            envs = range(setup.first_env, setup.first_env + num_envs)
+            filer.add_worker(setup.worker, envs)
+        collection = Collection(cache, jobs, filer, bars, make_env, on_episode, success)
+        if backend == "serial":
+            collect_here(setups[0], collection)
+        elif backend == "ray":
+            collect_in_ray(setups, collection, address)
+        else:
+            collect_in_processes(setups, collection)
     if episodes is not None and jobs.has_run_out and jobs.num_finished < episodes:
         warnings.warn(
             f"rv.collect: expected {episodes} episodes, got {jobs.num_finished} in "
@@ -197,19 +195,6 @@ def collect(
             stacklevel=2,
         )
     return cache
-
-
-def _keep(
-    error: BaseException, cache: FrameCache, jobs: Jobs, episodes: int | None
-) -> None:
-    """Let an exception lead to what was collected."""
-    error.cache = cache  # type: ignore[attr-defined]  # for whoever catches it
-    of_all = "" if episodes is None else f" of {episodes}"
-    error.add_note(
-        f"rv.collect: {jobs.num_finished}{of_all} episodes are kept, in the cache that "
-        "was passed and in this exception's .cache (in a notebook: import sys; "
-        "sys.last_value.cache)."
-    )
 
 
 # -- arguments

@@ -115,6 +115,11 @@ class Collection:
         for job in [own.pop(number) for number in numbers if number in own]:
             self.jobs.give_back(job)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody looks at rows as they come, or is called with episodes."""
+        return self._on_episode is not None or self._cache.is_watched
+
     def file(self) -> FiledRows:
         """File the oldest blocks; return what is new."""
         filed = self.filer.file()

@@ -6,25 +6,26 @@ wake up, with all else in their caches. Knows nothing of how messages travel.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer.sources._collect.messages import Sealed
+from rollout_viewer.sources._collect.sending import SendEvery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # How long whoever takes messages waits for one.
 _POLL_S = 1.0
-# What follows another message within `_SELDOM_S` waits for more until the next multiple
-# of this time, which is the same for all workers: so what they send comes together, and
-# is filed side by side at once. It waits for no more than so many, and unless the
-# worker waits for an answer.
-_GATHER_S = 0.4
-_MAX_GATHERED, _MAX_GATHERED_BYTES = 32, 1 << 20
-_SELDOM_S = 0.25
+# What follows another message within this part of `SendEvery.seconds` waits for more
+# until the next multiple of that time, which is the same for all workers: so what they
+# send comes together, and is filed side by side at once. It waits for no more than so
+# many, and unless the worker waits for an answer.
+_SELDOM = 0.625
+_MAX_GATHERED = 256
 
 
 class Outbox:
@@ -34,6 +35,7 @@ class Outbox:
         clock: Seconds.
         wall: Seconds, as all workers know them.
         packed: What is taken of a message; called by who puts it, whom it may raise to.
+        gathering: How long messages wait for others.
 
     Attributes:
         was_hurried: When they were last taken, the worker waited for an answer.
@@ -44,9 +46,11 @@ class Outbox:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         packed: Callable[[Any], object] = lambda message: message,
+        gathering: SendEvery | None = None,
     ) -> None:
         self._clock, self._wall, self._packed = clock, wall, packed
         self._changed = threading.Condition()
+        self._gathering = gathering or SendEvery()
         self._messages: list[Any] = []
         self._nbytes = 0
         self._is_hurried = self.was_hurried = False
@@ -62,11 +66,18 @@ class Outbox:
         with self._changed:
             now = self._clock()
             if not self._messages:
-                self._are_frequent = now - self._put_at < _SELDOM_S
+                seldom_s = _SELDOM * self._gathering.seconds
+                self._are_frequent = now - self._put_at < seldom_s
             self._put_at = now
             self._messages.append(packed)
             if isinstance(message, Sealed):
                 self._nbytes += message.block.nbytes
+            self._changed.notify_all()
+
+    def gather(self, gathering: SendEvery) -> None:
+        """Let messages wait for others so long from now on."""
+        with self._changed:
+            self._gathering = gathering
             self._changed.notify_all()
 
     def hurry(self) -> None:
@@ -89,12 +100,14 @@ class Outbox:
             self._is_ended = True
             self._changed.notify_all()
 
-    def _is_due(self) -> bool:
+    def _is_due(self, seconds: float) -> bool:
+        """Whether messages that were to wait so long go now."""
         return (
             self._is_hurried
+            or self._gathering.seconds < seconds
             or not self._are_frequent
             or len(self._messages) >= _MAX_GATHERED
-            or self._nbytes >= _MAX_GATHERED_BYTES
+            or self._nbytes >= self._gathering.num_bytes
         )
 
     def take(self) -> list[Any]:
@@ -108,9 +121,16 @@ class Outbox:
             if self._changed.wait_for(
                 lambda: self._messages or self._is_hurried, _POLL_S
             ):
-                wait_s = _GATHER_S - self._wall() % _GATHER_S
-                self._changed.wait_for(self._is_due, wait_s)
+                self._wait_for_more()
             found, self._messages, self._nbytes = self._messages, [], 0
             self._is_away = bool(found)
             self.was_hurried, self._is_hurried = self._is_hurried, False
         return found
+
+    def _wait_for_more(self) -> None:
+        """Wait until messages are due; `_changed` is held."""
+        seconds = math.inf
+        while self._gathering.seconds < seconds:  # again, where it is less only now
+            seconds = self._gathering.seconds
+            is_due = functools.partial(self._is_due, seconds)
+            self._changed.wait_for(is_due, seconds - self._wall() % seconds)

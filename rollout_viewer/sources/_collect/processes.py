@@ -7,6 +7,7 @@ slow one holds no other up: episodes are given out one by one.
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import time
 import warnings
@@ -30,6 +31,7 @@ from rollout_viewer.sources._collect.messages import (
     WantsSteps,
 )
 from rollout_viewer.sources._collect.policy import pickled
+from rollout_viewer.sources._collect.sending import send_every
 from rollout_viewer.sources._collect.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer.sources._collect.collection import Collection
     from rollout_viewer.sources._collect.runner import Setup
+    from rollout_viewer.sources._collect.sending import SendEvery
 
 # Messages that may wait in all, each at most a block.
 _MAX_MESSAGES = 64
@@ -60,6 +63,7 @@ class CollectWorker(Protocol):
         has_ended: It has sent all of its rows.
         is_asked_to_stop: It was sent a `Stop`.
         is_cut: It was granted fewer transitions than it asked for.
+        sends_every: How often it sends what it has, as it was told.
     """
 
     number: int
@@ -70,6 +74,7 @@ class CollectWorker(Protocol):
     has_ended: bool
     is_asked_to_stop: bool
     is_cut: bool
+    sends_every: SendEvery
 
     def send(self, message: object) -> None:
         """Send a message, at the latest with `flush`; does nothing where it ended."""
@@ -130,6 +135,8 @@ class CollectPool:
         self._num_deaths_in_a_row = 0
         self._num_finished = 0
         self._why = ""
+        # When the first rows were filed.
+        self._first_at = math.inf
         # Workers that wait for steps which others have and may give back.
         self._wanting: dict[int, WantsSteps] = {}
         # Those that were sent something since `_flush`, and how many of their blocks
@@ -175,6 +182,7 @@ class CollectPool:
         while self._collection.filer.is_due(self._collecting()):
             self._file()
         self._grant_steps()
+        self._set_interval()
         self._flush()
         if self._collection.is_stopping:
             self._ask_to_stop()
@@ -217,6 +225,18 @@ class CollectPool:
                 worker.flush()
         self._num_filed = {}
 
+    def _set_interval(self) -> None:
+        """Tell workers how often to send; after a death, often: little is lost then."""
+        wanted = send_every(
+            time.monotonic() - self._first_at,
+            len(self._setups),
+            is_awaited=self._num_deaths > 0 or self._collection.is_awaited,
+        )
+        for worker in self._workers.values():
+            if worker.sends_every != wanted:
+                worker.sends_every = wanted
+                self._send(worker, wanted)
+
     def _drop_unneeded(self) -> None:
         """End workers that have not begun: nothing is left to be collected.
 
@@ -236,6 +256,7 @@ class CollectPool:
 
     def _file(self) -> None:
         filed = self._collection.file()
+        self._first_at = min(self._first_at, time.monotonic())
         for number, count in filed.num_steps.items():
             if (worker := self._workers.get(number)) is not None:
                 worker.num_steps -= count

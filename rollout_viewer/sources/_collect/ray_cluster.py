@@ -18,6 +18,7 @@ from rollout_viewer._replay.pool import Answer
 from rollout_viewer.sources._collect.messages import Filed, Pickled, Several
 from rollout_viewer.sources._collect.outbox import Outbox
 from rollout_viewer.sources._collect.processes import CollectPool
+from rollout_viewer.sources._collect.sending import SendEvery
 from rollout_viewer.sources._collect.worker import DriverLink, collect
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class CollectActor:
             lambda: None,
             self._outbox.hurry,
             self._outbox.wait_until_sent,
+            gather=self._outbox.gather,
         )
         try:
             collect(link, setup)
@@ -203,6 +205,7 @@ class RayWorker:
         self.failure: Failed | None = None
         self.is_ready = self.has_ended = False
         self.is_asked_to_stop = self.is_cut = False
+        self.sends_every = SendEvery()
         self.state: list[Any] | Answer | None = None
         self.is_over = self.is_closing = False
         self._why = ""

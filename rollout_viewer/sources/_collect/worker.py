@@ -47,6 +47,7 @@ from rollout_viewer.sources._collect.messages import (
 from rollout_viewer.sources._collect.outbox import Outbox
 from rollout_viewer.sources._collect.pace import Pace
 from rollout_viewer.sources._collect.runner import EpisodeRunner
+from rollout_viewer.sources._collect.sending import SendEvery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,11 +58,11 @@ if TYPE_CHECKING:
 
 # Transitions, in steps of all envs, that are asked for at once at least.
 _STEPS_AT_ONCE = 32
-# What will be used within this time is asked for when the rest will be used within half
-# of it, so that a worker need not wait for the driver. Steps are shared in the end.
-_JOBS_AHEAD_S = 1.0
+# What will be used within `SendEvery.ahead_s` is asked for when the rest will be used
+# within half of it, so that a worker need not wait for the driver; steps, which are
+# shared in the end, within this time at least.
 _STEPS_AHEAD_S = 2.0
-_MAX_JOBS_AHEAD = 64
+_MAX_JOBS_AHEAD = 512
 # How long an environment's step may take when the driver is gone.
 _PATIENCE_S = 5.0
 
@@ -83,6 +84,7 @@ class DriverLink:
             wanted now.
         wait_until_sent: Waits until the driver has what was delivered, or has ended.
         clock: Seconds.
+        gather: Called with how often what was delivered is to be sent.
 
     Attributes:
         is_stopping: The driver wants no more rows.
@@ -96,14 +98,16 @@ class DriverLink:
         hurry: Callable[[], object] = lambda: None,
         wait_until_sent: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        gather: Callable[[SendEvery], object] = lambda gathering: None,
     ) -> None:
         self._receive_next, self._deliver = receive, deliver
-        self._on_gone, self._hurry = on_gone, hurry
+        self._on_gone, self._hurry, self._gather = on_gone, hurry, gather
         self.wait_until_sent = wait_until_sent
         self._inbox: queue.Queue[Any] = queue.Queue()
         self._unfiled = Unfiled()
         self._jobs: deque[Job] = deque()
         self._num_steps = 0
+        self._ahead_s = SendEvery().ahead_s
         # Transitions that are done at once.
         self._num_envs = 1
         # An answer is on its way.
@@ -150,7 +154,7 @@ class DriverLink:
         job = self._jobs.popleft() if self._jobs else None
         self._pace_of_jobs.add(1)
         is_risky = any(one is not None and one.attempt for one in (job, *self._jobs))
-        num_ahead = min(self._pace_of_jobs.within(_JOBS_AHEAD_S), _MAX_JOBS_AHEAD)
+        num_ahead = min(self._pace_of_jobs.within(self._ahead_s), _MAX_JOBS_AHEAD)
         if not is_risky and not self._wants_jobs and 2 * len(self._jobs) < num_ahead:
             self._ask_for_jobs(num_ahead - len(self._jobs), is_ahead=True)
         return job
@@ -176,7 +180,7 @@ class DriverLink:
             return True
         self._num_envs = count
         self._pace_of_steps.add(count)
-        num_ahead = self._pace_of_steps.within(_STEPS_AHEAD_S)
+        num_ahead = self._num_steps_ahead()
         may_ask = self._are_steps_many and not self._wants_steps
         if may_ask and 2 * self._num_steps < num_ahead:
             self._ask_for_steps(num_ahead, is_ahead=True)
@@ -185,13 +189,15 @@ class DriverLink:
         self._num_steps -= count
         return True
 
+    def _num_steps_ahead(self) -> int:
+        return self._pace_of_steps.within(max(self._ahead_s, _STEPS_AHEAD_S))
+
     def _has_steps(self, count: int) -> bool:
         """Return whether so many transitions are granted; asks for them if need be."""
         while self._num_steps < count and self._wants_steps:
             self._receive()
         if self._num_steps < count:
-            num_ahead = self._pace_of_steps.within(_STEPS_AHEAD_S)
-            wanted = max(num_ahead, _STEPS_AT_ONCE * self._num_envs)
+            wanted = max(self._num_steps_ahead(), _STEPS_AT_ONCE * self._num_envs)
             self._ask_for_steps(wanted, is_ahead=False)
             self._wait_for(Granted)
         return self._num_steps >= count
@@ -256,6 +262,9 @@ class DriverLink:
                 self._num_steps += count
                 # Where none are granted ahead, the last ones are shared.
                 self._are_steps_many = self._are_steps_many and count > 0
+            case SendEvery():
+                self._ahead_s = message.ahead_s
+                self._gather(message)
             case Stop() if not self.is_stopping:
                 self.is_stopping = True
                 raise _Stopped
@@ -307,6 +316,7 @@ def main() -> None:
             lambda: os._exit(1),
             outbox.hurry,
             outbox.wait_until_sent,
+            gather=outbox.gather,
         )
         try:
             collect(link, setup_data)

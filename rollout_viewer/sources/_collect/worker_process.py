@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from rollout_viewer._replay.pool import Worker
+from rollout_viewer.sources._collect.sending import SendEvery
 
 try:
     import fcntl
@@ -39,6 +40,7 @@ class WorkerProcess(Worker):
         has_ended: It has sent all of its rows.
         is_asked_to_stop: It was sent a `Stop`.
         is_cut: It was granted fewer transitions than it asked for.
+        sends_every: How often it sends what it has.
     """
 
     def __init__(self, answers: queue.Queue[Answer], number: int, setup: bytes) -> None:
@@ -52,6 +54,7 @@ class WorkerProcess(Worker):
         self.has_ended = False
         self.is_asked_to_stop = False
         self.is_cut = False
+        self.sends_every = SendEvery()
         self.send(setup)
 
     def _widen(self) -> None:

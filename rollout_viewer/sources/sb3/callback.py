@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
-from stable_baselines3.common.vec_env import DummyVecEnv, unwrap_vec_normalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, unwrap_vec_normalize
 
-from rollout_viewer._errors import RolloutViewerWarning
+from rollout_viewer._errors import RolloutViewerWarning, UnsupportedEnvError
 from rollout_viewer._recorder.views import RecorderViews
 from rollout_viewer.sources.sb3._evaluation import Evaluation
 from rollout_viewer.sources.sb3.recorded_env import RecordedVecEnv
@@ -18,8 +18,6 @@ from rollout_viewer.sources.sb3.recorded_env import RecordedVecEnv
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
-
-    from stable_baselines3.common.vec_env import VecEnv
 
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recorder.success import SuccessRule
@@ -64,6 +62,7 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
         verbose: As of SB3's callbacks.
 
     Raises:
+        UnsupportedEnvError: `eval_env` is no environment.
         RenderError: `eval_env` cannot render images.
         ValueError: `every` or `episodes` is below 1.
 
@@ -108,6 +107,12 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
         venv: Any = eval_env
         if isinstance(eval_env, gymnasium.Env):
             venv = DummyVecEnv([lambda: eval_env])
+        if not isinstance(venv, VecEnv):
+            raise UnsupportedEnvError(
+                "RolloutViewerCallback: expected eval_env to be a VecEnv of "
+                "Stable-Baselines3 or a gymnasium.Env, got "
+                f"{type(eval_env).__name__}. Make it: {_made(eval_env)}."
+            )
         if isinstance(venv, RecordedVecEnv):
             self.eval_env = venv
         else:
@@ -250,3 +255,9 @@ def _warn(message: str) -> None:
         RolloutViewerWarning,
         stacklevel=3,
     )
+
+
+def _made(eval_env: Any) -> str:
+    """Return the call that makes an environment of a name, for messages."""
+    name = eval_env if isinstance(eval_env, str) else "CartPole-v1"
+    return f"make_vec_env({name!r}, env_kwargs={{'render_mode': 'rgb_array'}})"

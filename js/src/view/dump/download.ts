@@ -1,6 +1,6 @@
 /** Files that the page hands to the browser. */
 
-import { make } from "../dom.ts";
+import { make, onAbort } from "../dom.ts";
 
 /** A download may begin so long after its click. */
 const BEGIN_MS = 60_000;
@@ -25,7 +25,7 @@ export function offer(
   click(url);
   // The browser reads it after the click.
   const timer = setTimeout(() => URL.revokeObjectURL(url), BEGIN_MS);
-  signal.addEventListener("abort", () => {
+  onAbort(signal, () => {
     clearTimeout(timer);
     URL.revokeObjectURL(url);
   });

@@ -3,7 +3,7 @@
 import type { EvaluationNumbers } from "../../protocol/messages.ts";
 import { evaluationOf } from "../../recording/evaluated-pairs.ts";
 import type { Session } from "../../session/session.ts";
-import { make } from "../dom.ts";
+import { make, onAbort } from "../dom.ts";
 import { createOption, createSelect } from "../parts/inputs.ts";
 import type { EvaluationPanel } from "../side/evaluation-part.ts";
 import { createDifferences } from "./differences.ts";
@@ -20,7 +20,7 @@ export function createEvaluation(
   let [manifest, shown]: [unknown, string] = [null, ""];
   let pairs: PairsPanel[] = [];
   let built = new AbortController();
-  signal.addEventListener("abort", () => built.abort());
+  onAbort(signal, () => built.abort());
   const build = (evaluation: EvaluationNumbers) => {
     built.abort();
     built = new AbortController();

@@ -3,7 +3,7 @@
  * marked. One bar is current: the pointer and the arrow keys move it.
  */
 
-import { listen, make, makeSvg, setAttribute } from "../dom.ts";
+import { listen, make, makeSvg, onResize, setAttribute } from "../dom.ts";
 import { type Bar, barAt, shapeOf } from "./strip-shape.ts";
 
 export interface StripOptions {
@@ -114,12 +114,10 @@ export function createStrip(
     if (isChosen) onChoose(Math.max(0, current));
     else move(Math.max(0, Math.min(bars.length - 1, current + by!)));
   });
-  const resized = new ResizeObserver(() => {
+  onResize([el], signal, () => {
     width = el.clientWidth;
     draw();
   });
-  resized.observe(el);
-  signal.addEventListener("abort", () => resized.disconnect());
   return {
     el,
     update(shown, [below, above]) {

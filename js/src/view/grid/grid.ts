@@ -10,7 +10,7 @@ import { numDecodeWorkers, WorkerPool } from "../../decode/worker-pool.ts";
 import { Player } from "../../playback/player.ts";
 import type { Session } from "../../session/session.ts";
 import { onDensity } from "../../util/density.ts";
-import { listen } from "../dom.ts";
+import { listen, onAbort, onResize } from "../dom.ts";
 import type { Toast } from "../parts/toast.ts";
 import { createFrameCopy } from "./frame-copy.ts";
 import { Frames } from "./frames.ts";
@@ -41,8 +41,10 @@ export interface Grid {
   copyFrame(): Promise<void>;
   /** Save it as a file. */
   saveFrame(): Promise<void>;
-  /** Height in CSS pixels that the pictures need at the width of now. */
-  wantedHeight(): number;
+  /** Height in CSS pixels, of no more than this, that the pictures need at their width. */
+  wantedHeight(most: number): number;
+  /** Called before rows that came are laid out: there may be more room for them. */
+  onRows: () => void;
   /** Shows what was copied or saved. */
   notify: (toast: Toast) => void;
 }
@@ -69,13 +71,13 @@ export function createGrid(session: Session, signal: AbortSignal): Grid {
   const parts = { session, overlay, stage, signal };
   const menu = createTileMenu({ ...parts, frameCopy, drawnRow, notify });
   stage.el.append(menu.el);
-  followChanges(session, player, stage, signal);
+  followChanges(session, player, stage, () => grid.onRows(), signal);
   followSize(stage, signal);
   followPreviews(session, player, signal);
   followTileClicks(parts);
   followTileKeys({ ...parts, menu });
   nameAtRest(session, player, overlay, signal);
-  signal.addEventListener("abort", () => session.visibleSlots.delete(player));
+  onAbort(signal, () => session.visibleSlots.delete(player));
   stage.place();
   const grid: Grid = {
     el: stage.el,
@@ -103,6 +105,7 @@ export function createGrid(session: Session, signal: AbortSignal): Grid {
       notify(toastOf(await frameCopy.save(slot, player.drawnRow)));
     },
     wantedHeight: stage.wantedHeight,
+    onRows: () => {},
     notify: () => {},
   };
   return grid;
@@ -124,6 +127,7 @@ function followChanges(
   session: Session,
   player: Player,
   stage: Stage,
+  onRows: () => void,
   signal: AbortSignal,
 ): void {
   const { store, marks, viewOptions, scalars } = session;
@@ -133,7 +137,10 @@ function followChanges(
     reset();
   }, signal);
   store.onManifest.on(place, signal);
-  store.onData.on(place, signal);
+  store.onData.on(() => {
+    onRows();
+    place();
+  }, signal);
   session.onCut.on(place, signal);
   marks.onChange.on(refresh, signal);
   viewOptions.onChange.on(() => {
@@ -149,9 +156,7 @@ function followChanges(
 
 /** Lay out anew when there is more room, or less. */
 function followSize({ el, place }: Stage, signal: AbortSignal): void {
-  const observer = new ResizeObserver(place);
-  observer.observe(el);
-  signal.addEventListener("abort", () => observer.disconnect());
+  onResize([el], signal, place);
   listen(document, "fullscreenchange", signal, place);
   onDensity(place, signal);
 }
@@ -176,5 +181,5 @@ function nameAtRest(
   player.onDraw.on(start, signal);
   clock.onChange.on(start, signal);
   marks.onChange.on(start, signal);
-  signal.addEventListener("abort", () => clearTimeout(timer));
+  onAbort(signal, () => clearTimeout(timer));
 }

@@ -32,8 +32,8 @@ export interface Stage {
   refresh(): void;
   /** Another recording, or the same arranged anew: nothing of it is shown yet. */
   reset(): void;
-  /** Height in CSS pixels that the pictures need at its full width. */
-  wantedHeight(): number;
+  /** Height in CSS pixels, of no more than this, that the pictures need at its width. */
+  wantedHeight(most: number): number;
   /** Scroll to a slot's tile, if a part of it is out of sight. */
   reveal(slot: number): void;
 }
@@ -142,10 +142,10 @@ export function createStage(parts: StageParts): Stage {
       shown = "";
       frames.reset();
     },
-    wantedHeight() {
-      if (!fitted) return 0;
-      const high = { ...fitted.space, height: Number.MAX_SAFE_INTEGER };
-      return heightOf(fitGrid(session, null, high).layout) + 2 * EDGE_PX;
+    wantedHeight(most) {
+      if (!empty.update()) return 0;
+      const space = { ...spaceNow(), height: Math.max(1, most - 2 * EDGE_PX) };
+      return heightOf(fitGrid(session, opened, space).layout) + 2 * EDGE_PX;
     },
     reveal(slot) {
       const index = fitted?.slots.indexOf(slot) ?? -1;

@@ -67,7 +67,9 @@ function neighbour({ placed }: TileOverlay, slot: number, key: string): number |
   ];
   if (by === undefined) return null;
   const at = slots.indexOf(slot);
-  const next = at + by;
+  let next = at + by;
+  // A line may be shorter than the others.
+  while (slots[next] === -1) next += by < 0 ? -1 : 1;
   if (next >= 0 && next < slots.length) return slots[next]!;
   // The last line may be shorter than the others.
   const isBelow = Math.floor(at / columns) < Math.floor((slots.length - 1) / columns);

@@ -2,7 +2,7 @@
 
 import { recordedAt } from "../../recording/arrangement.ts";
 import type { Session } from "../../session/session.ts";
-import { listen } from "../dom.ts";
+import { listen, onAbort } from "../dom.ts";
 import { createMenu, type MenuEntry } from "../parts/menu.ts";
 import type { Toast } from "../parts/toast.ts";
 import type { Copied, FrameCopy } from "./frame-copy.ts";
@@ -171,5 +171,5 @@ function followLongPress(
   });
   for (const type of ["pointerup", "pointercancel", "contextmenu"])
     listen(el, type, signal, stop);
-  signal.addEventListener("abort", stop);
+  onAbort(signal, stop);
 }

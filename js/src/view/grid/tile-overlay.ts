@@ -146,7 +146,8 @@ export function createTileOverlay(session: Session): TileOverlay {
       const { slots, layout } = placed;
       const at = pointIn(el, x, y);
       const index = tileAt(layout, slots.length, at.x, at.y);
-      return index === null ? null : slots[index]!;
+      const slot = slots[index ?? -1] ?? -1;
+      return slot < 0 ? null : slot;
     },
   };
 }

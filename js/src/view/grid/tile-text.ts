@@ -115,7 +115,8 @@ export function writeLabels(
  */
 export function nameOfTile(tile: Tile, moment: Moment | null, gap: string): string {
   const shown = tile.el.innerText.replace(/\s+/g, " ").trim();
-  const parts = [shown || (tile.isShared ? "all envs" : tile.name)];
+  const name = tile.isShared ? "all envs" : tile.name;
+  const parts = shown.includes(name) ? [shown] : [name, shown].filter(Boolean);
   const isShort = !shown.includes("episode");
   if (isShort && moment && moment.episode >= 0 && !tile.isShared)
     parts.push(
@@ -123,7 +124,7 @@ export function nameOfTile(tile: Tile, moment: Moment | null, gap: string): stri
       `step ${moment.envStep}`,
       `return ${formatReturn(moment.total, moment.numNan)}`,
     );
-  const labels = Object.keys((tile.labels as object) ?? {});
+  const labels = Object.entries((tile.labels as object) ?? {}).map(textOfLabel);
   const others = [moment ? outcomeOf(moment) : "", ...labels, gap];
   return [...parts, ...others.filter((text) => text && !shown.includes(text))].join(
     ", ",

@@ -109,9 +109,16 @@ function titleOf(manifest: Manifest, slot: number): HTMLElement {
   const { env, camera, shared } = slots[slot]!;
   const [kind, number] = nameOfEnv(manifest, env);
   const kindClass = groups?.length || names ? "rv-group-name" : "rv-word";
+  const [, key = "", rest = ""] = /^(\w+ )?(.*)/s.exec(String(number))!;
   const title = shared
     ? make("b", {}, "all envs")
-    : make("b", {}, make("span", { class: kindClass }, `${kind} `), String(number));
+    : make(
+        "b",
+        {},
+        make("span", { class: kindClass }, `${kind} `),
+        make("span", { class: "rv-by" }, key),
+        rest,
+      );
   const cameras = new Set(slots.map((one) => one.camera));
   if (cameras.size > 1) title.append(` ${camera}`);
   return title;

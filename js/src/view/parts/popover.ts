@@ -6,7 +6,7 @@
  */
 
 import { scaleOf } from "../../util/scale.ts";
-import { listen, make, setAttribute } from "../dom.ts";
+import { listen, make, onAbort, setAttribute } from "../dom.ts";
 
 /** Where it opens: beside an element, or at a point of the window. */
 export type Anchor = Element | { x: number; y: number };
@@ -47,7 +47,7 @@ export function createPopover(
     event.preventDefault();
     close();
   });
-  signal.addEventListener("abort", close);
+  onAbort(signal, close);
   return {
     el,
     close,

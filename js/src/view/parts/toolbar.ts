@@ -3,7 +3,7 @@
  * way, its texts first and then into a menu.
  */
 
-import { listen, make } from "../dom.ts";
+import { listen, make, onResize } from "../dom.ts";
 import type { MenuEntry } from "./menu.ts";
 import { createMenuButton } from "./menu.ts";
 
@@ -99,7 +99,7 @@ function followRoom(
   signal: AbortSignal,
 ): void {
   let isDue = false;
-  const observer = new ResizeObserver(() => {
+  onResize([el, ...el.children], signal, () => {
     if (isDue) return;
     isDue = true;
     // Not at once: what is observed changes its size by it.
@@ -110,8 +110,6 @@ function followRoom(
       onFit();
     });
   });
-  for (const one of [el, ...el.children]) observer.observe(one);
-  signal.addEventListener("abort", () => observer.disconnect());
 }
 
 /** Make a line of controls one tab stop. */

@@ -1,6 +1,6 @@
 /** What a button does and by which key, shown beside it after a moment. */
 
-import { listen, make } from "../dom.ts";
+import { listen, make, onAbort } from "../dom.ts";
 import { type Action, keysOf } from "../keymap.ts";
 import { placeBeside } from "./popover.ts";
 
@@ -53,7 +53,7 @@ export function createTooltips(root: HTMLElement, signal: AbortSignal): HTMLElem
   for (const type of ["pointerleave", "focusout"]) listen(root, type, signal, hide);
   for (const type of ["pointerdown", "keydown", "wheel"])
     listen(root, type, signal, hide, { capture: true, passive: true });
-  signal.addEventListener("abort", hide);
+  onAbort(signal, hide);
   return el;
 }
 

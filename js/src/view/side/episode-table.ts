@@ -7,7 +7,7 @@
 
 import { ANY, type EpisodeQuery } from "../../recording/episode-query.ts";
 import type { Session } from "../../session/session.ts";
-import { make, setText } from "../dom.ts";
+import { make, onAbort, setText } from "../dom.ts";
 import { offer } from "../dump/download.ts";
 import { icon } from "../icons.ts";
 import { createButton, named } from "../parts/inputs.ts";
@@ -48,7 +48,7 @@ export function createEpisodeTable(
   const rows = createRows({ session, list, selection, head: head.el }, signal);
   const nothing = createNothing(list, () => change(ANY), signal);
   let renewal: ReturnType<typeof setTimeout> | undefined;
-  signal.addEventListener("abort", () => clearTimeout(renewal));
+  onAbort(signal, () => clearTimeout(renewal));
 
   const renew = () => {
     clearTimeout(renewal);

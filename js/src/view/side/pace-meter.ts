@@ -2,6 +2,7 @@
 
 import type { Clock } from "../../playback/clock.ts";
 import type { Pace } from "../../recording/step-details.ts";
+import { onAbort } from "../dom.ts";
 
 /** A playhead that moved within this time is on its way elsewhere. */
 const REST_MS = 120;
@@ -14,7 +15,7 @@ export function createPaceMeter(
 ): (row: number) => Pace {
   let last = { row: -1, at: Number.NEGATIVE_INFINITY };
   let resting: ReturnType<typeof setTimeout> | undefined;
-  signal.addEventListener("abort", () => clearTimeout(resting));
+  onAbort(signal, () => clearTimeout(resting));
   return (row) => {
     const now = performance.now();
     if (row !== last.row) {

@@ -1,11 +1,11 @@
 /**
  * The edge of the panel that is dragged: beside the pictures it changes the width, and of
- * a sheet over them the height, which closes it where little is left.
+ * a sheet below them the height, which closes it where little is left.
  */
 
 import type { ViewOptions } from "../../session/view-options.ts";
 import { scaleOf } from "../../util/scale.ts";
-import { listen, make, setAttribute } from "../dom.ts";
+import { listen, make, onResize, setAttribute } from "../dom.ts";
 
 export interface SideSizeOptions {
   side: HTMLElement;
@@ -32,10 +32,12 @@ export function createSideEdge(
     title: "Drag, or press arrows: another size. Double click: the usual one",
   });
   const size = createSize(side, viewOptions);
-  const resized = new ResizeObserver(() => describe(edge, size));
-  resized.observe(side);
-  signal.addEventListener("abort", () => resized.disconnect());
-  const keep = () => (size.isTooSmall() ? close() : size.keep());
+  onResize([side], signal, () => describe(edge, size));
+  const keep = () => {
+    if (!size.isTooSmall()) return size.keep();
+    close();
+    side.style.removeProperty("--rv-sheet"); // opened again, it has its usual height
+  };
   listenToDrag(edge, side, size, keep, signal);
   listen(edge, "dblclick", signal, () => size.reset());
   listen(edge, "keydown", signal, (event: KeyboardEvent) => {
@@ -61,7 +63,7 @@ interface Size {
 }
 
 function createSize(side: HTMLElement, viewOptions: ViewOptions): Size {
-  const isSheet = () => getComputedStyle(side).position === "absolute";
+  const isSheet = () => getComputedStyle(side).position === "static";
   const now = () => (isSheet() ? side.offsetHeight : side.offsetWidth);
   const room = () => side.parentElement?.[isSheet() ? "clientHeight" : "clientWidth"];
   const max = () => Math.round((room() ?? 0) * (isSheet() ? 1 : MAX_SHARE));

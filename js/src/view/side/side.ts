@@ -1,7 +1,7 @@
 /**
  * The panel beside the pictures: inspector, episodes, comparison and notes, one at a time.
  *
- * Beside them, never below: where a view is narrow it is a sheet over their lower part.
+ * Pictures make room for it: in a narrow view it is a sheet below them.
  */
 
 import type { PanelName, ViewOptions } from "../../session/view-options.ts";

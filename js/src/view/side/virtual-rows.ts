@@ -5,7 +5,7 @@
  * keys move from it. Sizes are read when they change, never while rows are drawn.
  */
 
-import { listen, make, setAttribute } from "../dom.ts";
+import { listen, make, onResize, setAttribute } from "../dom.ts";
 import { type Pick, pickOfClick, pickOfKey, placeAfter } from "./row-picks.ts";
 
 export interface VirtualRow {
@@ -105,12 +105,10 @@ export function createVirtualRows(
     draw();
   };
   listen(el, "scroll", signal, scrolled, { passive: true });
-  const resized = new ResizeObserver(() => {
+  onResize([el], signal, () => {
     measure();
     draw();
   });
-  resized.observe(el);
-  signal.addEventListener("abort", () => resized.disconnect());
   return {
     el,
     draw,

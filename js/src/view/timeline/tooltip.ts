@@ -5,7 +5,7 @@ import { TERMINATED, TRUNCATED } from "../../protocol/messages.ts";
 import { nameOfEnv } from "../../recording/env-names.ts";
 import type { Session } from "../../session/session.ts";
 import { pointIn } from "../../util/scale.ts";
-import { listen, make, setText } from "../dom.ts";
+import { listen, make, onAbort, setText } from "../dom.ts";
 import { formatCount } from "../format.ts";
 import { inspectedEnv } from "../side/inspector.ts";
 import { isOnRows } from "./gestures.ts";
@@ -83,7 +83,7 @@ export function createTooltip(parts: TooltipParts): Tooltip {
     clearTimeout(timer);
     preview(null);
   });
-  signal.addEventListener("abort", () => clearTimeout(timer));
+  onAbort(signal, () => clearTimeout(timer));
   const update = () => {
     if (shown < 0) return;
     const lines = linesFor(parts, shown, at).join("\n");

@@ -3,7 +3,7 @@
 import { scalarKey } from "../../recording/scalars.ts";
 import type { Series } from "../../recording/series.ts";
 import type { Session } from "../../session/session.ts";
-import { make } from "../dom.ts";
+import { make, onAbort } from "../dom.ts";
 import type { Paper } from "./sheet.ts";
 import { createTrack, type TrackView } from "./track.ts";
 
@@ -42,7 +42,7 @@ export function createTrackList(session: Session, signal: AbortSignal): TrackLis
     for (const [index, one] of wanted.entries())
       if (el.children[index] !== one) el.insertBefore(one, el.children[index] ?? null);
   };
-  signal.addEventListener("abort", () => {
+  onAbort(signal, () => {
     for (const view of views.values()) view.remove();
   });
   return {

@@ -32,6 +32,7 @@ export function createGotoField(session: Session, signal: AbortSignal): GotoFiel
   const count = make("span", { class: "rv-count" });
   const complain = (text: string) => {
     setText(wrong, text);
+    wrong.style.left = `${field.offsetLeft}px`;
     setAttribute(field, "aria-invalid", String(text !== ""));
   };
   /** Go where the field says; returns whether there is such a row. */
