@@ -134,7 +134,10 @@ class Selection:
         assert known is not None  # there are rows
         envs = None if self.cache.is_shared else self.envs
         found = known.active_rows(self.start, self.stop, envs)
-        return found if len(found) else np.arange(self.start, self.stop)
+        if not len(found):
+            found = np.arange(self.start, self.stop)
+        found.flags.writeable = False  # the clip's own
+        return found
 
     @property
     def num_rows(self) -> int:
