@@ -133,7 +133,9 @@ def test_in_a_narrow_view_it_is_a_sheet_below_that_leaves_the_transport(show, wi
     below = box_of(shown.root.locator(".rv-timeline"))
     assert box["y"] + box["height"] <= below["y"] + 1
     assert box["width"] == width
-    stage, main = (box_of(shown.root.locator(f".rv-{one}")) for one in ("stage", "main"))
+    stage, main = (
+        box_of(shown.root.locator(f".rv-{one}")) for one in ("stage", "main")
+    )
     assert stage["y"] + stage["height"] <= box["y"] + 1
     assert box["height"] == pytest.approx(min(280, 0.6 * main["height"]), abs=1)
     assert stage["height"] == pytest.approx(main["height"] - box["height"], abs=1)
@@ -676,12 +678,15 @@ def test_small_tiles_of_policies_say_whose_they_are(new_page, tmp_path, width, n
     for name in ("before", "after"):
         with cache.segment(name):
             add_episodes(cache, {seed: [1.0] for seed in range(8)})
-    path = rv.EvaluationResult.from_recordings(cache).viewer.to_html(tmp_path / "a.html")
+    path = rv.EvaluationResult.from_recordings(cache).viewer.to_html(
+        tmp_path / "a.html"
+    )
     shown = Shown(new_page, path, viewport={"width": width, "height": 700})
     shown.rest()
     tiles = shown.root.locator(".rv-tile")
     seen = """tile => [...tile.querySelectorAll('.rv-env > b > *, .rv-env > b')]
-        .filter(one => one.checkVisibility() && getComputedStyle(one).fontSize !== '0px')
+        .filter(one => one.checkVisibility())
+        .filter(one => getComputedStyle(one).fontSize !== '0px')
         .flatMap(one => [...one.childNodes]).filter(one => one.nodeType === 3)
         .map(one => one.data)"""
 
@@ -692,7 +697,9 @@ def test_small_tiles_of_policies_say_whose_they_are(new_page, tmp_path, width, n
         own, text = box_of(tile), box_of(tile.locator(".rv-caption"))
         assert own["x"] <= text["x"]
         assert text["x"] + text["width"] <= own["x"] + own["width"]
-        assert tile.locator(".rv-env").evaluate("el => el.scrollWidth <= el.clientWidth")
+        assert tile.locator(".rv-env").evaluate(
+            "el => el.scrollWidth <= el.clientWidth"
+        )
     tiles.nth(9).and_(shown.page.get_by_role("option", name="after seed 1")).wait_for()
     assert shown.faults == []
 
