@@ -101,17 +101,16 @@ def test_no_action_is_shown_where_the_next_row_is_a_reset():
     np.testing.assert_array_equal(cache.column("action")[:, 0], [3, 0, 0])
 
 
-def test_an_idle_row_has_no_action_but_the_row_before_it():
+def test_idle_rows_show_the_action_that_is_chosen_at_their_frame():
     cache = rv.FrameCache()
     frames = film(1, 2)[0]
     cache.append(frames, reset=[True, True])
     cache.append(frames, kind=["idle", "step"], reward=[0, 1], action=[0, 5])
     cache.append(frames, kind=["step", "step"], reward=[1, 1], action=[7, 8])
 
-    assert cache.at(0, 0).action == 7
-    assert cache.at(1, 0).action is None
+    assert cache.at(0, 0).action == cache.at(1, 0).action == 7
     assert [cache.at(row, 1).action for row in (0, 1)] == [5, 8]
-    assert cache.column("action").tolist() == [[7, 5], [0, 8], [0, 0]]
+    assert cache.column("action").tolist() == [[7, 5], [7, 8], [0, 0]]
     assert cache.raw_column("action", 1, 3).tolist() == [[0, 5], [7, 8]]
 
 
@@ -123,11 +122,10 @@ def test_an_action_is_found_behind_any_number_of_idle_rows():
         cache.append(frames, kind=["idle", "step"], reward=[0, 1], action=[0, 5])
     cache.append(frames, kind=["step", "idle"], reward=[1, 0], action=[7, 0])
 
-    assert cache.at(0, 0).action == 7
-    assert {cache.at(row, 0).action for row in (1, 50, 100)} == {None}
+    assert {cache.at(row, 0).action for row in (0, 1, 50, 100)} == {7}
     assert cache.at(101, 0).action is None
     assert cache.at(100, 1).action is None
-    assert cache.column("action")[:, 0].tolist() == [7] + [0] * 101
+    assert (cache.column("action")[:-1, 0] == 7).all()
 
 
 def test_an_idle_env_has_no_data_where_others_have():

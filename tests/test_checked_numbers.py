@@ -88,21 +88,24 @@ def test_rows_and_steps_are_whole_numbers(cache, value):
         cache.at(0, value)
 
 
-@pytest.mark.parametrize(
-    ("start", "stop"), [(0, 41), (0, 10_000), (-41, None), (40, None), (5, 5), (9, -35)]
-)
-def test_a_clip_of_rows_that_are_not_recorded_is_refused(cache, start, stop):
-    with pytest.raises(rv.RowError, match="0 <= start < stop <= 40") as caught:
+@pytest.mark.parametrize(("start", "stop"), [(40, None), (50, 60), (5, 5), (9, -35)])
+def test_a_clip_of_no_recorded_row_is_refused(cache, start, stop):
+    with pytest.raises(rv.RowError, match="0 <= start < stop <= 40"):
         cache.clip(start, stop)
-
-    assert "start=" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("start", "stop", "rows"),
-    [(-40, None, (0, 40)), (-3, -1, (37, 39)), (None, 40, (0, 40)), (2, -1, (2, 39))],
+    [
+        (-40, None, (0, 40)),
+        (-3, -1, (37, 39)),
+        (None, 40, (0, 40)),
+        (2, -1, (2, 39)),
+        (0, 10_000, (0, 40)),
+        (-200, None, (0, 40)),
+    ],
 )
-def test_rows_of_a_clip_may_count_from_the_end(cache, start, stop, rows):
+def test_rows_of_a_clip_are_those_of_a_slice(cache, start, stop, rows):
     clip = cache.clip(start, stop)
 
     assert (clip.start, clip.stop) == rows
@@ -110,7 +113,7 @@ def test_rows_of_a_clip_may_count_from_the_end(cache, start, stop, rows):
 
 def test_a_page_of_rows_that_are_not_recorded_is_refused(cache, tmp_path):
     with closing(rv.view(cache)) as viewer:
-        for start, stop in [(0, 41), (40, None), (-1, None)]:
+        for start, stop in [(40, 50), (40, None), (-1, None)]:
             with pytest.raises(rv.RowError, match=r"expected rows within 0\.\.40"):
                 viewer.to_html(tmp_path / "a.html", start=start, stop=stop)
     assert not [*tmp_path.iterdir()]

@@ -262,13 +262,13 @@ def test_table_has_a_line_for_each_row_and_env():
         *("terminated", "truncated", "action", "x.0", "x.1"),
     ]
     expected = [
-        # an idle row has no action
+        # the action of an idle row is the one chosen at the same frame before it
         (0, 0, "reset", 0, 0, nan, 0.0, False, False, 5.0, 1.0, 2.0),
         (0, 1, "reset", 0, 0, nan, 0.0, False, False, 6.0, 3.0, 4.0),
         (1, 0, "step", 0, 1, 1.0, 1.0, True, False, nan, nan, nan),
         (1, 1, "step", 0, 1, 2.0, 2.0, False, False, 10.0, nan, nan),
         (2, 0, "reset", 1, 0, nan, 0.0, False, False, 9.0, nan, nan),
-        (2, 1, "idle", 0, 1, nan, 2.0, False, False, nan, nan, nan),
+        (2, 1, "idle", 0, 1, nan, 2.0, False, False, 10.0, nan, nan),
         (3, 0, "step", 1, 1, 3.0, 3.0, False, False, nan, nan, nan),
         (3, 1, "step", 0, 2, 4.0, 6.0, False, False, nan, nan, nan),
     ]

@@ -81,14 +81,14 @@ def test_same_step_autoreset_gives_two_rows_where_an_env_ends():
         ("terminal_missing", None, 2.0, "T", None),
         ("reset", (1, 0), None, "", 2),
         ("step", (1, 1), 1.0, "", 3),
-        ("idle", (1, 1), None, "", None),
+        ("idle", (1, 1), None, "", 3),
         ("step", (1, 2), 2.0, "", None),
     ]
     assert table(env.cache, 1) == [
         ("reset", (0, 0), None, "", 1),
         ("step", (0, 1), 1.0, "", 2),
         ("step", (0, 2), 2.0, "", 3),
-        ("idle", (0, 2), None, "", None),
+        ("idle", (0, 2), None, "", 3),
         ("terminal_missing", None, 3.0, "T", None),
         ("reset", (1, 0), None, "", 0),
         ("step", (1, 1), 1.0, "", None),
@@ -176,14 +176,14 @@ def test_disabled_autoreset_makes_the_others_idle_while_one_is_reset():
         ("step", (0, 2), 2.0, "T", None),
         ("reset", (1, 0), None, "", 2),
         ("step", (1, 1), 1.0, "", 3),
-        ("idle", (1, 1), None, "", None),
+        ("idle", (1, 1), None, "", 3),
         ("step", (1, 2), 2.0, "", None),
     ]
     assert table(env.cache, 1) == [
         ("reset", (0, 0), None, "", 1),
         ("step", (0, 1), 1.0, "", 2),
         ("step", (0, 2), 2.0, "", 3),
-        ("idle", (0, 2), None, "", None),
+        ("idle", (0, 2), None, "", 3),
         ("step", (0, 3), 3.0, "T", None),
         ("reset", (1, 0), None, "", 0),
         ("step", (1, 1), 1.0, "", None),

@@ -128,7 +128,7 @@ def test_an_end_that_was_skipped_before_a_reset_has_a_row_of_its_own():
     ]
     assert rows(cache, 1) == [
         ("reset", 0, None, False, 0, 1),
-        ("idle", 0, None, False, 0, None),
+        ("idle", 0, None, False, 0, 1),
         ("step", 4, 10.0, False, 4, None),
     ]
     assert episodes(cache, 0)[0] == (0, 2, 3, 6.0, True, False)

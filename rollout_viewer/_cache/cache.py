@@ -479,7 +479,8 @@ class FrameCache(BlockAppender, CompletedReader, RenderingReader, Annotator):
         and files (`Clip.rows`), as where an env waited in the middle of an episode.
 
         Args:
-            start: First row, negative ones count from the end; None: 0.
+            start: First row; None: 0. Negative ones count from the end, and what is
+                beyond it is cut, as of slices.
             stop: Row after the last, likewise; None: all there is now.
             envs: None: all; those with pictures have tiles.
             episode: An `Episode` or (env, index); instead of rows and envs.
@@ -506,10 +507,11 @@ class FrameCache(BlockAppender, CompletedReader, RenderingReader, Annotator):
             env, index = keys[0]
             found = self._episode(env, index)
             start, stop, envs = found.start, found.stop, [env]
-        first = 0 if start is None else start
-        last = num_rows if stop is None else stop
-        bounds = {"start": first, "stop": last}
-        first, last = (_from_the_end(n, v, num_rows) for n, v in bounds.items())
+        bounds = [
+            None if row is None else checked_number("FrameCache.clip", name, row)
+            for name, row in (("start", start), ("stop", stop))
+        ]
+        first, last, _ = slice(*bounds).indices(num_rows)
         return Clip(self, first, last, envs=envs, camera=camera)
 
     def _episode(self, env: int, index: int) -> Episode:
@@ -688,12 +690,6 @@ def open_recording(
     if not paths:
         raise ValueError("rv.open: expected at least one path, got none.")
     return FrameCache._open(JoinedRecording(paths, originals))
-
-
-def _from_the_end(name: str, value: Any, num_rows: int) -> int:
-    """Return a row whose negative numbers count from the end, if that is there."""
-    row = checked_number("FrameCache.clip", name, value)
-    return row + num_rows if -num_rows <= row < 0 else row
 
 
 def _checked_num_envs(num_envs: Any) -> int | None:

@@ -111,7 +111,9 @@ def write_html(
     _check(max_mb, quality, every, reduce)
     cache.complete()
     start = checked_number("to_html", "start", start)
-    stop = cache.num_rows if stop is None else checked_number("to_html", "stop", stop)
+    num_rows = cache.num_rows
+    last = num_rows if stop is None else checked_number("to_html", "stop", stop)
+    stop = min(last, num_rows)
     check_rows(cache, start, stop)
     envs = None if envs is None else checked_env_numbers("to_html", envs)
     cache.prepare_pictures(start, stop, envs, None, is_optional=True)

@@ -127,8 +127,8 @@ class StepColumns:
     def led_to(self, start: int, stop: int) -> npt.NDArray[np.int64]:
         """Return which row the action chosen at a row led to, (n, num_envs).
 
-        -1 where none was chosen: at an end, in an idle row, whose frame is an
-        earlier row's, or where none has followed yet.
+        An idle row shows the frame before it again, so the same action was chosen
+        there. -1 where none was chosen: at an end, or none has followed yet.
         """
         num_rows = self.num_rows  # once: rows may be added meanwhile
         end = min(stop + 1, num_rows)
@@ -147,5 +147,4 @@ class StepColumns:
         is_step = np.vstack([is_step, np.zeros((1, self.num_envs), np.bool_)])
         index = np.minimum(following - (start + 1), len(is_step) - 1)
         is_chosen = np.take_along_axis(is_step, index, axis=0)
-        is_chosen &= self._kind[start : start + len(index)] != IDLE
         return np.where(is_chosen, following, -1).astype(np.int64)
