@@ -5,14 +5,16 @@ meanwhile, in the middle of an episode too.
 """
 
 import csv
+import json
 
+import av
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._video import read_video
-from rollout_viewer.testing import counting_frame, read_row
+from rollout_viewer.testing import counting_frame, read_count, read_row
 
 # Of two envs, by row: r reset, s step, - idle. Rows 6 and 7 are idle for both.
 KINDS = ["rsss----ss", "r--s-s--ss"]
@@ -155,7 +157,7 @@ def test_a_shared_picture_is_shown_while_any_env_moves():
     cache = rv.FrameCache()
     for row, kinds in enumerate(zip(*KINDS, strict=True)):
         cache.append(
-            counting_frame(row)[None],
+            None if kinds == ("-", "-") else counting_frame(row)[None],
             kind=[NAMES[kind] for kind in kinds],
             reward=np.zeros(2),
         )
@@ -172,3 +174,44 @@ def test_pages_get_no_numbers_of_an_idle_env(cache):
     rows = {field["name"]: field["rows"] for field in content["fields"]}
     assert rows["obs"] == OWN[0]
     assert rows["action"] == OWN[0][:-1]
+
+
+def test_every_row_is_in_each_file_of_a_clip_and_in_its_parts(cache, tmp_path):
+    clip = cache.clip().every_row()
+
+    for options in ({"layout": "tiles"}, {"order": "return"}, {}):
+        paths = clip.write(tmp_path / "a.mp4", **options)
+        assert {len(list(read_video(path))) for path in paths} == {10}
+    assert clip.part(2, 8).rows.tolist() == [*range(2, 8)]
+    with pytest.raises(ValueError, match="read-only"):
+        clip.rows[0] = 5
+
+
+def test_a_clip_keeps_its_rows_when_the_recording_is_cleared(cache):
+    clip = cache.clip()
+    cache.clear()
+
+    assert len(clip) == 7
+    assert "rows 0..9" in repr(clip)
+
+
+def test_new_pictures_of_all_envs_are_shown_where_all_are_idle():
+    cache = rv.FrameCache()
+    cache.append(counting_frame(0)[None], kind=["reset", "reset"])
+    for row in (1, 2, 3):
+        kind = "idle" if row == 2 else "step"
+        cache.append(counting_frame(row)[None], kind=[kind] * 2, reward=[0, 0])
+    cache.append(None, kind=["idle", "idle"])
+    cache.append(counting_frame(5)[None], kind=["step", "step"], reward=[0, 0])
+
+    found = [read_count(frame)[0] for frame in cache.clip().frames()]
+    assert found == [0, 1, 2, 3, 5]
+
+
+def test_a_video_says_which_rows_its_frames_are_of(cache, tmp_path):
+    (path,) = cache.clip(episode=(0, 0)).write(tmp_path / "a.mp4")
+
+    with av.open(str(path)) as video:
+        facts = json.loads(video.metadata["comment"])
+    assert facts["rows"] == [0, 10]
+    assert facts["rows_of_frames"] == [[0, 4], [8, 10]]

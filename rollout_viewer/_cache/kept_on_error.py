@@ -7,7 +7,8 @@ raised would have returned is in the exception.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +26,9 @@ def kept_on_error(
 ) -> Iterator[None]:
     """Give any exception of the block the cache, if rows came into it meanwhile.
 
-    It gets the attribute ``cache`` and a note that says so. Of a new cache without a
-    row, no file is left.
+    It gets the attribute ``cache`` and a note that says so; where it has that of a call
+    within this one, ``caches`` has both, and ``cache`` stays. Another process gets the
+    exception and the note without them. Of a new cache without a row, no file is left.
 
     Args:
         where: The function that the user called.
@@ -42,18 +44,51 @@ def kept_on_error(
         if num_rows <= first_row and is_new:
             cache.close()
             cache.path.unlink(missing_ok=True)
-        elif num_rows > first_row and getattr(error, "cache", None) is not cache:
+        elif num_rows > first_row and not any(one is cache for one in _caches(error)):
             what = describe() or f"rows {first_row} to {num_rows - 1}"
             with contextlib.suppress(Exception):  # of a class that takes no attributes
                 _lead_to(error, cache, f"{where}: {what}")
         raise
 
 
-def _lead_to(error: BaseException, cache: FrameCache, what: str) -> None:
-    error.cache = cache  # type: ignore[attr-defined]  # for whoever catches it
+# The attributes of an exception that are of this process alone.
+_OURS = ("cache", "caches", "__reduce_ex__")
+# The place of the attributes in what `__reduce_ex__` returns.
+_STATE = 2
+
+
+def _caches(error: BaseException) -> list[Any]:
+    """Return the caches that an exception has, innermost call first."""
+    one = getattr(error, "cache", None)
+    return list(getattr(error, "caches", [] if one is None else [one]))
+
+
+def _lead_to(error: Any, cache: FrameCache, what: str) -> None:
+    caches = [*_caches(error), cache]
+    name = "cache"
+    if len(caches) == 1:
+        error.cache = cache  # for whoever catches it
+    else:
+        error.caches, name = caches, f"caches[{len(caches) - 1}]"
+    # A temporary recording is gone when another process would open it: a pool of
+    # processes does not survive a result that cannot be loaded.
+    error.__reduce_ex__ = functools.partial(_reduce_without_caches, error)
     is_file = cache.url is None and not cache.recording.is_temporary
     place = f"in {str(cache.path)!r} and " if is_file else ""
     error.add_note(
-        f"{what} are kept, {place}in this exception's .cache (in a notebook: import "
-        "sys; sys.last_value.cache)."
+        f"{what} are kept, {place}in this exception's .{name} (in a notebook: import "
+        f"sys; sys.last_value.{name})."
+    )
+
+
+def _reduce_without_caches(error: BaseException, protocol: int) -> Any:
+    """Return what pickle keeps of an exception."""
+    reduced = type(error).__reduce_ex__(error, protocol)
+    if not isinstance(reduced, tuple):
+        return reduced
+    return tuple(
+        {key: value for key, value in one.items() if key not in _OURS}
+        if at == _STATE and isinstance(one, dict)
+        else one
+        for at, one in enumerate(reduced)
     )

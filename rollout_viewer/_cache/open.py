@@ -91,6 +91,11 @@ def open_path(
     if any(is_url(one) for one in given):
         return open_recording([str(one) for one in given])
     paths = [found for one in given for found in matching_files(one)]
+    if len(paths) > 1 and (render or make_env is not None):
+        raise ValueError(
+            f"rv.open: expected one recording to render pictures of, got {len(paths)}. "
+            "Open it alone, or leave out make_env and render."
+        )
     if len(paths) == 1 and is_video(paths[0]):  # also as `Clip.write` returns
         return record_video(paths[0])
     if is_one and len(paths) == 1:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rollout_viewer._version import __version__
 
 if TYPE_CHECKING:
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
 
 # What a header holds without being longer than a short film.
 _MAX_EPISODES = 200
+
+
+def _runs(clip: Selection) -> dict[str, list[list[int]]]:
+    """Return the runs [start, stop] of rows that are frames, where some are not."""
+    rows = clip.rows
+    if len(rows) == clip.stop - clip.start:
+        return {}
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+    return {"rows_of_frames": [[int(run[0]), int(run[-1]) + 1] for run in runs]}
 
 
 def container_tags(clip: Selection, path: Path) -> dict[str, str]:
@@ -34,6 +45,7 @@ def container_tags(clip: Selection, path: Path) -> dict[str, str]:
         "seed": recording.get("seed"),
         "fps": clip.fps,
         "rows": [clip.start, clip.stop],
+        **_runs(clip),
         "envs": list(clip.shown_envs or clip.envs),
         "num_episodes": len(episodes),
         "episodes": [

@@ -89,6 +89,8 @@ class Selection:
     stop: int
     envs: tuple[int, ...]
     camera: str | None
+    # Whether idle rows are among its `rows`; no field.
+    _has_every_row = False
 
     def __init__(
         self,
@@ -119,6 +121,7 @@ class Selection:
         values = (cache, start, stop, chosen, camera)
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
+        _ = self.rows  # now: the recording may be cleared
         # What a clip shows stays, whatever the recording's disk_bytes.
         unpin = cache.pin(self.start, self.stop, self.envs)
         weakref.finalize(self, unpin).atexit = False
@@ -128,16 +131,34 @@ class Selection:
         """The rows of the frames, ascending, int64 (num_rows,).
 
         Of `start` to `stop` those in which an env of the clip was not idle. Envs that
-        share one picture have a frame where any env of the recording was not idle.
+        share one picture have a frame where any env of the recording was not idle, or
+        where the picture is another one.
         """
-        known = self.cache.recording.rows
+        cache = self.cache
+        known = cache.recording.rows
         assert known is not None  # there are rows
-        envs = None if self.cache.is_shared else self.envs
-        found = known.active_rows(self.start, self.stop, envs)
+        shared = [
+            slot.env
+            for slot in cache.recording.slots
+            if slot.is_shared and slot.camera == self.camera
+        ]
+        found = known.active_rows(self.start, self.stop, None if shared else self.envs)
+        if shared and len(found) < self.stop - self.start:
+            idle = np.setdiff1d(np.arange(self.start, self.stop), found).tolist()
+            is_new = [self._has_new_picture(row, shared[0]) for row in idle]
+            found = np.union1d(found, np.array(idle)[is_new])
         if not len(found):
             found = np.arange(self.start, self.stop)
         found.flags.writeable = False  # the clip's own
         return found
+
+    def _has_new_picture(self, row: int, env: int) -> bool:
+        """Whether a row has another picture of an env than the row before it."""
+        if not row:
+            return True
+        frames = self.cache.frames
+        before = frames(row - 1, [env], self.camera)
+        return not np.array_equal(before, frames(row, [env], self.camera))
 
     @property
     def num_rows(self) -> int:
@@ -339,19 +360,24 @@ class Selection:
         envs: Sequence[int] | None = None,
     ) -> Self:
         """Return rows and envs of the same recording and camera; None: as here."""
-        return type(self)(
+        part = type(self)(
             self.cache,
             self.start if start is None else start,
             self.stop if stop is None else stop,
             self.envs if envs is None else envs,
             self.camera,
         )
+        return part._with_every_row() if self._has_every_row else part
 
     def every_row(self) -> Self:
         """Return the same clip with all rows of `start` to `stop`, idle ones too."""
-        part = self.part()
-        part.__dict__["rows"] = np.arange(self.start, self.stop)
-        return part
+        return self.part()._with_every_row()
+
+    def _with_every_row(self) -> Self:
+        rows = np.arange(self.start, self.stop)
+        rows.flags.writeable = False
+        self.__dict__.update(rows=rows, _has_every_row=True)
+        return self
 
     def one_row(self, row: int) -> Self:
         """Return a row of this clip, in frames of the size that this clip's have."""

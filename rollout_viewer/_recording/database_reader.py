@@ -415,7 +415,7 @@ def recordings_in(folder: Path) -> str:
     """Return which recordings a folder has, and how to open them, for messages."""
     names: list[str] = []
     with contextlib.suppress(OSError):  # of a folder that may not be read
-        names = sorted(path.name for path in folder.glob("*.rollout"))
+        names = sorted(p.name for p in folder.glob("*.rollout") if p.is_file())
     at = glob.escape(str(folder))
     if not names:
         return (
