@@ -32,6 +32,8 @@ const AROUND_PX = 24;
 /** A frame that is as high as its content: what a screen has at least. */
 const FRAMED_PX = 640;
 const STEP_PX = 16;
+/** Widths that are back so soon are so by the view's own height. */
+const BACK_MS = 250;
 /** A cell's code, and what it printed, are in sight too where they need no more. */
 const MAX_ABOVE = 0.4;
 
@@ -43,7 +45,7 @@ export function followHeight(parts: HeightParts): void {
   const handle = createHandle(parts, () => fit());
   root.append(handle);
   const hasPanel = () => session.viewOptions.now.panel !== "";
-  let [room, widths] = [0, ""];
+  let [room, widths, before, changedAt] = [0, "", 0, 0];
 
   const fit = () => {
     handle.hidden = isWindow();
@@ -55,15 +57,18 @@ export function followHeight(parts: HeightParts): void {
     const { height } = session.viewOptions.now;
     // A root that is too low shows less of them than there is.
     const all = Math.max(root.offsetHeight, root.scrollHeight);
-    let others = all - grid.el.parentElement!.offsetHeight;
+    const others = all - grid.el.parentElement!.offsetHeight;
     const isSheet = root.clientWidth <= NARROW_PX;
-    if (hasPanel() && isSheet) others += SHEET_PX;
-    const pictures = grid.wantedHeight(room - others) || EMPTY_PX;
+    const below = others + (hasPanel() && isSheet ? SHEET_PX : 0);
+    const pictures = grid.wantedHeight(room - below) || EMPTY_PX;
     const least = hasPanel() && !isSheet ? PANEL_PX : MIN_STAGE_PX;
-    const fitting = Math.min(room, others + Math.max(pictures, least));
+    const fitting = Math.min(room, below + Math.max(pictures, least));
     const next = Math.round(height || Math.max(MIN_PX, others + MIN_STAGE_PX, fitting));
     const text = `${next}px`;
-    if (root.style.height !== text) root.style.height = text;
+    if (root.style.height !== text) {
+      root.style.height = text;
+      changedAt = performance.now();
+    }
     setAttribute(handle, "aria-valuenow", String(next));
   };
   const measure = () => {
@@ -79,7 +84,13 @@ export function followHeight(parts: HeightParts): void {
     if (now === widths) return;
     // Shown after it was hidden, it may be elsewhere.
     if (widths.startsWith("0 ")) room = 0;
+    // A height that brings a scroll bar takes it away again, and so on for ever.
+    const width = root.offsetWidth;
+    const isBack = width === before && performance.now() - changedAt < BACK_MS;
+    const last = Number.parseFloat(widths);
+    if (last !== width) before = last;
     widths = now;
+    if (isBack) return;
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(fit);
   });

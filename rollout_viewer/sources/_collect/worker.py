@@ -62,7 +62,7 @@ _STEPS_AT_ONCE = 32
 # within half of it, so that a worker need not wait for the driver; steps, which are
 # shared in the end, within this time at least.
 _STEPS_AHEAD_S = 2.0
-_MAX_JOBS_AHEAD = 512
+_MAX_JOBS_AHEAD = 8192
 # How long an environment's step may take when the driver is gone.
 _PATIENCE_S = 5.0
 

@@ -51,16 +51,17 @@ function inLines(
   slots: readonly number[],
   most: number | null,
 ): { slots: number[]; columns: number | null } {
+  if (!most) return { slots: [...slots], columns: most };
   const lines = new Map<string, number[]>();
   for (const slot of slots) {
     const [name] = nameOfEnv(manifest, manifest!.slots[slot]!.env);
     lines.set(name, [...(lines.get(name) ?? []), slot]);
   }
   const longest = Math.max(...[...lines.values()].map((line) => line.length));
-  const columns = most && Math.min(most, longest);
+  const columns = Math.min(most, longest);
   const found: number[] = [];
   for (const line of lines.values()) {
-    while (columns && found.length % columns) found.push(-1);
+    while (found.length % columns) found.push(-1);
     found.push(...line);
   }
   return { slots: found, columns };
