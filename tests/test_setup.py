@@ -1,4 +1,4 @@
-"""`make setup`: uv is told what pip was told."""
+"""`make setup`: uv gets the settings of pip."""
 
 import runpy
 import sys
@@ -8,7 +8,7 @@ from tests.pages import ROOT
 INSTALL = runpy.run_path(str(ROOT / ".ci" / "install"))
 
 
-def test_uv_is_told_what_pip_was_told(tmp_path, monkeypatch):
+def test_uv_gets_the_settings_of_pip(tmp_path, monkeypatch):
     config = tmp_path / "pip.conf"
     config.write_text(
         "[global]\n"
@@ -22,18 +22,18 @@ def test_uv_is_told_what_pip_was_told(tmp_path, monkeypatch):
     for name in ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "UV_CONSTRAINT"):
         monkeypatch.delenv(name, raising=False)
 
-    told = INSTALL["environment"](INSTALL["settings_of_pip"](sys.executable))
+    variables = INSTALL["environment"](INSTALL["settings_of_pip"](sys.executable))
 
-    assert told["UV_DEFAULT_INDEX"] == "file:///a/simple"
-    assert told["UV_INDEX"] == "file:///b/simple file:///c/simple"
-    assert told["UV_FIND_LINKS"] == "/wheels,/more"
-    assert told["UV_CONSTRAINT"] == "/etc/constraints.txt"
-    assert told["UV_INDEX_STRATEGY"] == "unsafe-best-match"
+    assert variables["UV_DEFAULT_INDEX"] == "file:///a/simple"
+    assert variables["UV_INDEX"] == "file:///b/simple file:///c/simple"
+    assert variables["UV_FIND_LINKS"] == "/wheels,/more"
+    assert variables["UV_CONSTRAINT"] == "/etc/constraints.txt"
+    assert variables["UV_INDEX_STRATEGY"] == "unsafe-best-match"
 
 
-def test_what_uv_was_told_itself_stays(monkeypatch):
+def test_own_settings_of_uv_stay(monkeypatch):
     monkeypatch.setenv("UV_INDEX", "file:///own")
 
-    told = INSTALL["environment"]({"extra-index-url": ["file:///b"], "cert": []})
+    variables = INSTALL["environment"]({"extra-index-url": ["file:///b"], "cert": []})
 
-    assert told["UV_INDEX"] == "file:///own"
+    assert variables["UV_INDEX"] == "file:///own"
