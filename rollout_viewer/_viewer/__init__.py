@@ -1,7 +1,7 @@
 """The widget, and the threads that feed it.
 
 - `widget`: `RolloutViewer` and `view`. `shown_widget`: what a cell shows of it.
-  `linked_widget`: what it and its page tell each other; `traits`: its controls;
+  `linked_widget`: what it and its page send each other; `traits`: its controls;
   `late_widget`: when it is registered; `weak_calls`: what does not keep it alive.
   `as_cache`: whatever holds a recording.
 - `bookmarks`: the trait and the recording's. `requests`: what a page asks for.

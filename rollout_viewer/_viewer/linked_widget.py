@@ -1,4 +1,4 @@
-"""What a viewer and its page tell each other, by traits and messages.
+"""What a viewer and its page send each other, by traits and messages.
 
 A viewer follows its recording while a page shows it. What a page sets is checked and
 annotates the recording; messages to the page go through here. Knows what is sent, by

@@ -4,7 +4,7 @@ Traits carry only what Python owns. Everything recorded travels as messages
 (`_page.protocol`), sent by a thread, so that a busy kernel still feeds the page and
 nothing that a person does in the page waits for the kernel.
 
-Knows how a viewer is made, asked and closed. What it and its page tell each other is in
+Knows how a viewer is made, asked and closed. What it and its page send each other is in
 `linked_widget`, what a cell shows of it in `shown_widget`.
 """
 

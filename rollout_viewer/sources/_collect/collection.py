@@ -117,7 +117,7 @@ class Collection:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody looks at rows as they come, or is called with episodes."""
+        """Whether a viewer shows rows as they come, or a function gets episodes."""
         return self._on_episode is not None or self._cache.is_watched
 
     def file(self) -> FiledRows:

@@ -63,7 +63,7 @@ class CollectWorker(Protocol):
         has_ended: It has sent all of its rows.
         is_asked_to_stop: It was sent a `Stop`.
         is_cut: It was granted fewer transitions than it asked for.
-        sends_every: How often it sends what it has, as it was told.
+        sends_every: How often it was asked to send what it has.
     """
 
     number: int
@@ -226,7 +226,7 @@ class CollectPool:
         self._num_filed = {}
 
     def _set_interval(self) -> None:
-        """Tell workers how often to send; after a death, often: little is lost then."""
+        """Ask workers to send so often; after a death, often: little is lost then."""
         wanted = send_every(
             time.monotonic() - self._first_at,
             len(self._setups),

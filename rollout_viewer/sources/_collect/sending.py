@@ -1,4 +1,4 @@
-"""How often workers send what they have: seldom, where nobody waits for it.
+"""How often workers send what they have: seldom, where no user waits for it.
 
 To send costs the driver about the same, however much it is. Knows nothing of how it is
 sent.
@@ -43,7 +43,7 @@ def send_every(
     Args:
         elapsed_s: Since the first rows came.
         num_workers: How many there are.
-        is_awaited: Somebody looks at the rows, or is called with them.
+        is_awaited: A viewer shows the rows, or a function is called with them.
     """
     is_short = is_awaited or elapsed_s < _FIRST_S
     num_bytes = max(min(_ALL_BYTES // num_workers, MAX_BYTES), _MIN_BYTES)
