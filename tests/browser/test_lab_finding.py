@@ -175,7 +175,7 @@ def test_the_best_episodes_stand_side_by_side_from_their_starts(shown):
     assert_tiles_show(viewer, (2, 3), (10, 3), (18, 3), (26, 3))
     tile = root.locator(".rv-tile").nth(1)
     label = tile.locator(".rv-label")
-    words = ["env", "3", "episode", "1", "step", "2"]
+    words = ["env", "3", "ep", "1", "step", "2"]
     assert_soon(lambda: label.inner_text().split(), words)
     viewer.press("End")
     viewer.wait("row", 7)
