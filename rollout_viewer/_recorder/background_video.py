@@ -40,7 +40,7 @@ _SMALL_BYTES = 256 * 1024
 # It is waited for the thread where a row takes at most so many times the processor time
 # that the thread needs for it: an environment that is slower may leave Python's lock to
 # it, as one that waits for a simulator does.
-_MOST_TIMES = 4
+_MOST_TIMES = 8
 # So long at a time: the disk is slow.
 _MOST_SECONDS = 1.0
 
