@@ -53,8 +53,6 @@ def kept_on_error(
 
 # The attributes of an exception that are of this process alone.
 _OURS = ("cache", "caches", "__reduce_ex__")
-# The place of the attributes in what `__reduce_ex__` returns.
-_STATE = 2
 
 
 def _caches(error: BaseException) -> list[Any]:
@@ -84,11 +82,8 @@ def _lead_to(error: Any, cache: FrameCache, what: str) -> None:
 def _reduce_without_caches(error: BaseException, protocol: int) -> Any:
     """Return what pickle keeps of an exception."""
     reduced = type(error).__reduce_ex__(error, protocol)
-    if not isinstance(reduced, tuple):
-        return reduced
-    return tuple(
-        {key: value for key, value in one.items() if key not in _OURS}
-        if at == _STATE and isinstance(one, dict)
-        else one
-        for at, one in enumerate(reduced)
-    )
+    match reduced:
+        case (make, arguments, dict(state), *more):
+            kept = {key: value for key, value in state.items() if key not in _OURS}
+            return (make, arguments, kept, *more)
+    return reduced

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._process.forks import Lock
     from rollout_viewer._recorder.video_segment import VideoSegment
     from rollout_viewer._video import VideoWriter
 
@@ -95,7 +96,7 @@ class BackgroundVideo:
         self._thread.start()
         make_anew_in_children(self, rank=6)
 
-    def fork_locks(self) -> list[threading.Condition]:
+    def fork_locks(self) -> list[Lock]:
         """Return nothing: what the thread writes is the parent's."""
         return []
 

@@ -2,9 +2,10 @@
  * Rows of a recording put together anew: episodes side by side, from their starts.
  *
  * A lane is what one tile shows: parts of one env's or several envs' rows, one after
- * the other. An episode has several where its env was idle in between. Where a part is over before the next begins, its last row stays. What is
- * arranged has rows and envs of its own, so that clock, timeline and tiles work on it
- * as on a recording; `recordedAt` leads back. Pure.
+ * the other. An episode has several where its env was idle in between. Where a part is
+ * over before the next begins, its last row stays. What is arranged has rows and envs of
+ * its own, so that clock, timeline and tiles work on it as on a recording; `recordedAt`
+ * leads back. Pure.
  */
 
 import type { Episode, Episodes } from "./episodes.ts";
