@@ -298,7 +298,7 @@ def test_texts_keep_no_file_open(tmp_path):
     for number in range(50):
         logger.log_text("note", str(number))
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
     assert len(files(tmp_path)) == 50
 
 
