@@ -9,7 +9,7 @@
         notebook.page.wait_for_selector(".rollout-viewer")
 
 Both run for the whole session, and so does a page with JupyterLab in it: one takes four
-seconds to load. `lab(..., is_alone=True)` is for a test that loads its page anew.
+seconds to load. `lab(..., is_alone=True)` is for a test that needs a page of its own.
 Traps avoided here: `data-status=idle` does not mean that a kernel is ready (an early
 run opens a "Select Kernel" dialog), and `page.evaluate` has no timeout of its own.
 """
@@ -469,8 +469,10 @@ class Notebook:
 
     def reload(self) -> None:
         """Load JupyterLab anew, with the notebook, whatever of its layout was kept."""
+        is_desk = self.page.evaluate("() => window.isDesk")
         self.page.reload()
         self.page.wait_for_function(RESTORED_JS)
+        self.page.evaluate("isDesk => { window.isDesk = isDesk; }", is_desk)
         self.page.wait_for_function(OPEN_JS, arg=self._path)
 
     def leave(self) -> None:
