@@ -9,10 +9,8 @@ OLDEST := .venv-oldest
 NEWEST := .venv-newest
 S3 := .venv-s3
 PLAYGROUND := .venv-playground
-# A process more than there are cores, 4 at most: one waits for JupyterLab, one for other
-# pages, and many a test for a process that starts.
-WORKERS := $(shell n=$$(($$(getconf _NPROCESSORS_ONLN) + 1)); echo $$((n < 4 ? n : 4)))
-PARALLEL = -n $(WORKERS) --dist loadgroup
+# A process for each core, with a Chromium and a JupyterLab of its own.
+PARALLEL = -n logical --maxprocesses 4 --dist loadgroup
 SERIAL_FILES = $(shell grep -rl --include='test_*.py' 'mark\.serial' tests)
 # Those that look for examples: new ones in `make faults`, else the same each time.
 EXAMPLE_FILES = $(shell grep -l 'from hypothesis' tests/test_*.py)

@@ -56,9 +56,6 @@ VIEWPORT = {"width": 1280, "height": 1000}
 TIMEOUT_MS = 30_000
 expect.set_options(timeout=TIMEOUT_MS)
 
-# Whoever needs one of these needs a server; `front_end` asks for either.
-JUPYTER = {"jupyter", "jupyter_notebook", "front_end"}
-
 # `jupyter`, which ends when this process does, also when that is killed: a worker of
 # pytest-xdist is, where the run is broken off.
 START = """
@@ -158,18 +155,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     What fails is run once more, on a new page: JupyterLab and a kernel start here while
     other tests take both cores. The summary lists each test that needed it.
-
-    Of workers beside each other, one has JupyterLab and one all other pages: JupyterLab
-    takes ten seconds of a core to start.
     """
     here = pathlib.Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.flaky(reruns=1))
-            has_jupyter = not JUPYTER.isdisjoint(getattr(item, "fixturenames", ()))
-            group = "jupyter" if has_jupyter else "pages"
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
