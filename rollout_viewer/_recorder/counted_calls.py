@@ -133,7 +133,7 @@ class CountedCalls(CallRows):
     def _data_at_once(
         self, codes: Codes, step_infos: tuple[Any, Any]
     ) -> Mapping[str, Any] | None:
-        """Return a call's infos as data of its row; None: they are to be accumulated."""
+        """Return a call's info as data of its row; None: it is to be accumulated."""
         step_info, final_info = step_infos
         if final_info is not None or step_info is None or IDLE in codes.tobytes():
             return None

@@ -294,6 +294,11 @@ class Recorder(CountedCalls, ViewedAndDumped):
         begins = np.ones(self.num_envs, np.bool_)
         self.resume(begins, nothing, np.full(self.num_envs, np.nan))
 
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this process forked, and has recorded nothing itself yet."""
+        return self._pid != this_process.pid
+
     def widen(self, num_envs: int) -> None:
         """Change the number of environments, before the first call.
 

@@ -41,10 +41,12 @@ def step_call(
     actions = None if action is None else as_actions(action, num_envs)
     if (
         type(reward) is type(terminated) is type(truncated) is np.ndarray
-        and reward.dtype is _FLOAT64
+        and reward.dtype.kind == "f"
         and terminated.dtype is truncated.dtype is _BOOL
         and reward.shape == terminated.shape == truncated.shape == (num_envs,)
     ):  # Nearly always the case: what the checks below would return.
+        if reward.dtype is not _FLOAT64:
+            reward = reward.astype(_FLOAT64)
         return StepCall(reward, terminated, truncated, actions)
     if getattr(reward, "ndim", 1) > 1:
         reward, vectors = split_reward(reward, num_envs)

@@ -17,7 +17,6 @@ from rollout_viewer.sources._terminal_pictures import terminal_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._spaces import Part
@@ -117,8 +116,10 @@ class BatchedRows:
         """Whether `_add` makes rows."""
         return True
 
-    def _recorded(self, call: str) -> AbstractContextManager[None]:
-        """Return what surrounds all that is done beside a "reset" or "step"."""
+    def _record_call(
+        self, call: str, record: Callable[..., object], *args: Any
+    ) -> None:
+        """Do by ``record(*args)`` all that is done beside a "reset" or "step"."""
         raise NotImplementedError
 
     def _terminal_finder(
@@ -147,4 +148,6 @@ class BatchedRows:
         """Do what comes after all rows of a call."""
 
     def _data(self, obs: Any) -> dict[str, Any] | None:
+        if not self._parts:
+            return None
         return observation_data(obs, self._parts, [self.num_envs])

@@ -83,11 +83,10 @@ class RolloutCallback(SurvivesFaults):
         has_key = entry_of(following, self._key) is not None
         if self.recorder is None:
             self.recorder = self._begin(env, has_key)
-        with self._recorded("step"):
-            self._record(env, tensordict, is_first=is_first, has_key=has_key)
+        self._record_call("step", self._record, env, tensordict, is_first, has_key)
 
     def _record(
-        self, env: Any, tensordict: TensorDictBase, *, is_first: bool, has_key: bool
+        self, env: Any, tensordict: TensorDictBase, is_first: bool, has_key: bool
     ) -> None:
         full = tensordict.get("next", None)
         following = tensordict if full is None else full

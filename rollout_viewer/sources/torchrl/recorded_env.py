@@ -155,8 +155,7 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
     def _reset(
         self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
     ) -> TensorDictBase:
-        with self._recorded("reset"):
-            self._record_reset(tensordict, tensordict_reset)
+        self._record_call("reset", self._record_reset, tensordict, tensordict_reset)
         return tensordict_reset
 
     def _record_reset(
@@ -184,8 +183,7 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
     def _step(
         self, tensordict: TensorDictBase, next_tensordict: TensorDictBase
     ) -> TensorDictBase:
-        with self._recorded("step"):
-            self._record_step(tensordict, next_tensordict)
+        self._record_call("step", self._record_step, tensordict, next_tensordict)
         return next_tensordict
 
     def _record_step(

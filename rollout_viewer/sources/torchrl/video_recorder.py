@@ -354,15 +354,13 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
             if self._rows is None:
                 self._record_later(call)
             else:
-                with self._recorded("reset" if call.is_reset else "step"):
-                    self._record_later(call)
+                self._record_call(_kind_of(call), self._record_later, call)
             return td
         entries = self._entries(td)
         if entries and (call.before is None or self._rows is None):
             self._record(entries, call)
         elif entries:  # a call of an environment that has been recorded before
-            with self._recorded("reset" if call.is_reset else "step"):
-                self._record(entries, call)
+            self._record_call(_kind_of(call), self._record, entries, call)
         return td
 
     def _entries(self, td: TensorDictBase) -> Entries:
@@ -578,6 +576,10 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
         super().__setstate__(state)
         self._start_anew()
         self._obs = self._new_obs()
+
+
+def _kind_of(call: Call) -> str:
+    return "reset" if call.is_reset else "step"
 
 
 def _checked(name: str, value: Any) -> int | None:
