@@ -137,6 +137,8 @@ class CountedCalls(CallRows):
         step_info, final_info = step_infos
         if final_info is not None or step_info is None or IDLE in codes.tobytes():
             return None
+        if type(step_info) is dict and not step_info:
+            return step_info
         return self._data_of(step_info)
 
     def _masks(self, codes: Codes, ended: Mask) -> tuple[Mask, Mask, Mask]:

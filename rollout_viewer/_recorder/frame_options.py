@@ -65,7 +65,10 @@ class FrameOptions:
             num_envs: Of the batch.
         """
         is_whole = self.envs is self.crop is self.resize is None
-        if is_whole and type(pictures) is list and len(pictures) == num_envs:
+        images = pictures
+        if type(images) is dict and len(images) == 1:
+            (images,) = images.values()
+        if is_whole and type(images) is list and len(images) == num_envs:
             # Nearly always; what is below would return them, too.
             self._has_each = self._has_each or num_envs > 1
             return pictures, None

@@ -95,7 +95,7 @@ class RolloutCallback(SurvivesFaults):
         n = recorder.num_envs
         source = PictureSource(env, self._key if has_key else None)
         steps = StepReader(env)
-        before, after = self._numbers.of(tensordict, following, num_envs=n)
+        before, after = self._numbers.of_call(tensordict, following, num_envs=n)
         ends = steps.ends(after, n)
         stepped = np.ones(n, np.bool_) if full is not None else ~self._ended
         if full is not None and has_key:

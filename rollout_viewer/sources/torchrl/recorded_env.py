@@ -164,7 +164,7 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
         if not self.recorder.cache.num_rows and (fps := as_fps(fps_of(self.parent))):
             self.recorder.cache.mark_fps(fps)  # known now if workers were just started
         n = self.recorder.num_envs
-        before, after = self._numbers.of(tensordict, tensordict_reset, num_envs=n)
+        before, after = self._numbers.of_call(tensordict, tensordict_reset, num_envs=n)
         kinds = self._steps.kinds(Call(True, before, after), n)
         self.begins = kinds == RESET
         info: dict[str, Any] = {} if self.seed is None else {"seed": int(self.seed)}
@@ -190,7 +190,7 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
         self, tensordict: TensorDictBase, next_tensordict: TensorDictBase
     ) -> None:
         n = self.recorder.num_envs
-        before, after = self._numbers.of(tensordict, next_tensordict, num_envs=n)
+        before, after = self._numbers.of_call(tensordict, next_tensordict, num_envs=n)
         kinds = self._steps.kinds(Call(False, before, after), n)
         ends = self._steps.ends(after, n)
         ended = ends.any & (kinds == STEP)
