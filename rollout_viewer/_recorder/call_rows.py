@@ -210,8 +210,8 @@ class CallRows(SingleCalls):
             # None in a list is a missing picture; without a list, pictures repeat.
             is_shared = self._sink.is_shared
             frames = None if is_shared else [None] * count
-            envs, before = None if is_shared else self.envs, self._sink.num_appended
-            self._append_row(codes, frames, envs, None, before)
+            shown, before = None if is_shared else self.envs, self._sink.num_appended
+            self._append_row(codes, frames, shown, None, before)
 
     def complete(self) -> None:
         """Record the steps that were skipped since the last row, without a picture.

@@ -64,7 +64,7 @@ class FrameOptions:
                 such, by camera.
             num_envs: Of the batch.
         """
-        is_whole = self.envs is self.crop is self.resize is None
+        is_whole = self.crop is None and self.resize is None and self.envs is None
         images = pictures
         if type(images) is dict and len(images) == 1:
             (images,) = images.values()

@@ -32,7 +32,7 @@ class PlainEntries(NamedTuple):
 
 def plain_entries(td: TensorDictBase | None) -> PlainEntries | None:
     """Return all entries of a tensordict; None: others than `PlainEntries` has."""
-    if type(td) is not TensorDict:
+    if td is None or type(td) is not TensorDict:
         return None
     values: dict[str, torch.Tensor] = dict(td.items())
     for value in values.values():
@@ -50,9 +50,12 @@ def entry_of(td: TensorDictBase | PlainEntries | None, key: Any) -> Any:
     """
     if td is None:
         return None
-    if type(td) is PlainEntries:
-        is_name = type(key) is str
-        return td.values.get(key if is_name else key[0] if len(key) == 1 else None)
+    if isinstance(td, PlainEntries):
+        if not isinstance(key, str):
+            if len(key) != 1:  # no entry is within another
+                return None
+            (key,) = key
+        return td.values.get(key)
     try:
         return td.get(key, None)
     except (RuntimeError, KeyError):

@@ -165,7 +165,7 @@ class StepReader:
 
     def _others(self, after: TensorDictBase | PlainEntries) -> list[tuple[str, Any]]:
         """Return the entries that are none of those known, by dotted name."""
-        if type(after) is PlainEntries:
+        if isinstance(after, PlainEntries):
             known, values = self._all_known, after.values
             # Nearly always none is left: this is decided in one look-up for each.
             left = [name for name in values if name not in known]
