@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import functools
 import threading
+import types
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._recording import writer
 from rollout_viewer._recording.row_memory import GROUP_ROWS
 from rollout_viewer.testing import read_count
 from tests.faults.interrupts import (
@@ -330,3 +332,25 @@ def test_an_append_that_is_interrupted_anywhere_leaves_its_lock_to_others():
         with interrupted(at) as interrupt:
             add()
         assert is_free(cache._append_lock.lock), interrupt.where
+
+
+@pytest.mark.parametrize("is_temporary", [True, False])
+def test_no_lock_is_taken_by_python_code(ram_path, is_temporary, monkeypatch):
+    # Ctrl-C may come in `Condition.__enter__` when the lock is taken, and then nothing
+    # gives it back. The interpreter looks for it in no `__enter__` written in C.
+    class Condition(threading.Condition):
+        def __enter__(self):
+            raise AssertionError("taken by Python code")
+
+    known = {**vars(threading), "Condition": Condition}
+    monkeypatch.setattr(writer, "threading", types.SimpleNamespace(**known))
+    path = None if is_temporary else ram_path / "run.rollout"
+    noise = np.random.default_rng(0).integers(0, 256, (1, 200, 200, 3), np.uint8)
+    cache = rv.FrameCache(path, disk_bytes=1_000_000)
+    cache.append_block({0: blocks_of(32)[0]})
+    cache.flush()
+    with pytest.warns(rv.RolloutViewerWarning, match="disk_bytes"):
+        for number in range(70):
+            cache.append(noise + np.uint8(number) * noise, reward=1.0)
+    with pytest.raises(rv.StorageError, match="disk_bytes"):
+        cache.close()
