@@ -111,7 +111,7 @@ class CountedCalls(CallRows):
                 if found is None:
                     self._add_infos(step_infos, *self._masks(codes, ended))
                 elif found:
-                    data = {**(data or {}), **found}
+                    data = {**data, **found} if data else found
             row = self._append_pictures(codes, pictures, data, before)
         except BaseException:
             if self._sink.num_appended == before:

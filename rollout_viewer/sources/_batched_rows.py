@@ -60,7 +60,10 @@ class BatchedRows:
 
     def _add_step(self, kind: Any, obs: Any, **step: Any) -> None:
         """Record a step, or a reset where `kind` is that."""
-        self.begins = kind == RESET
+        if RESET in kind.tobytes():
+            self.begins = kind == RESET
+        else:
+            self.begins = np.zeros(self.num_envs, np.bool_)
         self._before_last_row()
         self._add(kind, self._pictures, data=self._data(obs), **step)
         self._after_call()

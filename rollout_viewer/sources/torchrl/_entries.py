@@ -56,6 +56,10 @@ def entry_of(td: TensorDictBase | PlainEntries | None, key: Any) -> Any:
                 return None
             (key,) = key
         return td.values.get(key)
+    if type(td) is TensorDict and isinstance(key, str):
+        value = dict(td.items()).get(key)  # in a third of the time of `get`
+        if type(value) is torch.Tensor:
+            return value
     try:
         return td.get(key, None)
     except (RuntimeError, KeyError):

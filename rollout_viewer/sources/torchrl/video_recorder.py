@@ -366,8 +366,9 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
 
     def _entries(self, td: TensorDictBase) -> Entries:
         """Return the cameras' entries, and set `out_keys`."""
-        entries = entries_of(td, self.in_keys)
-        for in_key, out_key in zip(self.in_keys, self.out_keys, strict=True):
+        in_keys = self.in_keys
+        entries = entries_of(td, in_keys)
+        for in_key, out_key in zip(in_keys, self.out_keys, strict=True):
             entry = entries.get(camera_of(in_key))
             if entry is not None:
                 # An entry that is written to where it is stays as it is.
