@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import zstandard
 
 import rollout_viewer as rv
-from rollout_viewer._recording import sealed_block
+from rollout_viewer._recording import checked_block, sealed_block, tensors
 from rollout_viewer._recording.checked_block import checked_core
 from rollout_viewer._recording.step_codec import pack_extras, unpack_groups
 from rollout_viewer._recording.tensors import read_tensors, write_tensors
@@ -54,6 +55,9 @@ FORGED: dict[str, dict[str, dict[str, Any]]] = {
     "values of no env": {"extras": {"extra/0/obs": np.zeros(32)}},
     "of fewer rows": {"extras": {"row": np.zeros((31, 0), np.uint8)}},
     "of envs": {"extras": {"row": np.zeros((32, 1), np.uint8)}},
+    "of a column that is none": {
+        "extras": {"row": None, "extra/9": np.zeros((32, 0), np.uint8)}
+    },
     "of two columns": {"extras": {"other": np.zeros((31, 0), np.uint8)}},
 }
 
@@ -148,3 +152,27 @@ def test_a_whole_block_appended_row_by_row_has_its_actions():
         whole.append_block({0: BLOCK})
         assert state(cache) == state(whole)
         assert (cache.column("obs") == whole.column("obs")).all()
+
+
+def test_large_headers_are_not_kept():
+    forms = checked_block._core_form, checked_block._extras_form, tensors._entries
+    before = [one.cache_info().currsize for one in forms]
+    head = json.dumps(
+        {"a" * 5000: {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}}
+    )
+    data = len(head).to_bytes(8, "little") + head.encode()
+    long = {f"name {number} {'x' * 100}": np.zeros((32, 1)) for number in range(60)}
+
+    assert checked(BLOCK._replace(steps=zstandard.compress(data))) is None
+    assert checked(BLOCK._replace(extras=zstandard.compress(data))) is None
+    block = BLOCK._replace(extras=pack_extras([long] * 32))
+    assert checked(block) is None
+    assert [one.cache_info().currsize for one in forms] == before
+
+
+def test_the_greatest_code_of_many_envs_is_found_by_numpy():
+    kinds = np.ones((32, 300), np.uint8)
+    kinds[31, 299] = 255
+    data = b"head" + kinds.tobytes()
+    assert checked_block._exceeds(data, (4, len(data)), 5)
+    assert not checked_block._exceeds(data, (4, len(data) - 1), 5)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollout_viewer._errors import ExportCancelled, RolloutViewerError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._process.forks import make_anew_in_children
+from rollout_viewer._process.waiting import Changed
 from rollout_viewer._progress import progress_bar
 from rollout_viewer._replay.pool import ProcessEnded
 
@@ -105,9 +106,8 @@ class BackgroundRendering:
         return []
 
     def _make_lock(self) -> None:
-        # Taken by itself: Ctrl-C in a condition's own method may leave it taken.
         self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._changed = Changed(self._lock)
 
     def after_fork(self, *, is_whole: bool) -> None:
         """Make the lock anew, in a forked child, which has not the thread."""

@@ -16,11 +16,12 @@ import zstandard
 from rollout_viewer._recording.info_types import NUMBER, PREFIX
 from rollout_viewer._recording.step_codec import (
     are_rows,
+    is_extra,
     names_of_groups,
     unpacked,
 )
-from rollout_viewer._recording.step_row import BREAKS, DAMAGED, STORED
-from rollout_viewer._recording.tensors import entries_of
+from rollout_viewer._recording.step_row import BREAKS, DAMAGED, STORED, max_code
+from rollout_viewer._recording.tensors import MAX_KEPT_HEADER_BYTES, entries_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +80,8 @@ def checked_core(
     """
     try:
         data, start = unpacked(steps)
+        if start > MAX_KEPT_HEADER_BYTES:
+            return None
         core = _core_form(data[:start])
         if (core.shape, core.stop) != (shape, len(data)):
             return None
@@ -97,13 +100,16 @@ def checked_core(
 def _exceeds(data: bytes, place: Place, bound: int) -> bool:
     """Whether any code is not below `bound`."""
     start, stop = place
-    return max(data[start:stop]) >= bound
+    codes = np.frombuffer(data, np.uint8, stop - start, start)
+    return max_code(codes) >= bound
 
 
 def _can_be_filed(
     extras: bytes, shape: Shape, known: InfoTypes, own: InfoTypes
 ) -> bool:
     data, start = unpacked(extras)
+    if start > MAX_KEPT_HEADER_BYTES:
+        return False
     form = _extras_form(data[:start])
     if (form.num_rows, form.num_envs) != shape or form.stop != len(data):
         return False
@@ -136,6 +142,8 @@ def _extras_form(head: bytes) -> _ExtrasForm:
     places, found = _places(entries, len(head)), {one[0]: one for one in entries}
     groups = names_of_groups(tuple(found))
     (core,) = found.keys() - {name for both in groups for name in both[::2]}
+    if is_extra(core):
+        raise ValueError
     num_rows, none = found[core][2]
     num_envs = {found[name][2][1] for name, _, _ in groups}
     if none or len(num_envs) != 1:

@@ -281,7 +281,12 @@ def unpack_core(
 
 
 def _core(tensors: Mapping[str, Array]) -> dict[str, Array]:
-    return {n: a for n, a in tensors.items() if not n.startswith(_EXTRA + "/")}
+    return {name: array for name, array in tensors.items() if not is_extra(name)}
+
+
+def is_extra(name: str) -> bool:
+    """Whether an array is of actions or data, or stands beside them."""
+    return name.startswith(_EXTRA + "/")
 
 
 def _max_bytes(data: bytes) -> int:

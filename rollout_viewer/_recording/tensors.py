@@ -30,7 +30,7 @@ _LENGTH_BYTES = 8
 # A hundred arrays whose shape changes in each of 32 rows take half a MB.
 _MAX_HEADER_BYTES = 1 << 23
 # Of those that are read once for many blocks.
-_MAX_KEPT_HEADER_BYTES = 1 << 12
+MAX_KEPT_HEADER_BYTES = 1 << 12
 _MAX_AXES = 32
 _DTYPES = {
     "BOOL": np.dtype("?"),
@@ -86,7 +86,7 @@ def read_tensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
         ValueError: The bytes are no safetensors file, or hold no array.
     """
     start = header_stop(data)
-    is_short = start <= _MAX_KEPT_HEADER_BYTES
+    is_short = start <= MAX_KEPT_HEADER_BYTES
     read = _entries if is_short else _entries.__wrapped__
     entries, num_bytes = read(data[_LENGTH_BYTES:start])
     if start + num_bytes != len(data):

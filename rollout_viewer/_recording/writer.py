@@ -23,6 +23,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from rollout_viewer._process.forks import make_anew_in_children
+from rollout_viewer._process.waiting import Changed
 from rollout_viewer._recording.statements import joined_steps
 from rollout_viewer._recording.transactions import Batch, FileTransactions
 
@@ -92,10 +93,8 @@ class WriterThread(FileTransactions):
         make_anew_in_children(self, rank=4)
 
     def _make_locks(self) -> None:
-        # Taken by itself: a condition's own methods are slower, and where Ctrl-C comes
-        # in one of them, it may be taken for good.
         self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._changed = Changed(self._lock)
 
     def fork_locks(self) -> list[threading.RLock]:
         """Return what a fork waits for."""
