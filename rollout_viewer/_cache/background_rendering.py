@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollout_viewer._errors import ExportCancelled, RolloutViewerError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._process.forks import make_anew_in_children
+from rollout_viewer._process.waiting import Changed
 from rollout_viewer._progress import progress_bar
 from rollout_viewer._replay.pool import ProcessEnded
 
@@ -82,7 +83,7 @@ class BackgroundRendering:
         self._render, self._prepare, self._is_busy = render, prepare, is_busy
         self._wanted: list[Wanted] = []
         self._wanted_at = 0.0
-        self._changed = threading.Condition()
+        self._make_lock()
         # How often something was wanted.
         self._num_calls = 0
         self._thread: threading.Thread | None = None
@@ -104,10 +105,14 @@ class BackgroundRendering:
         """Return nothing: the processes are the parent's."""
         return []
 
+    def _make_lock(self) -> None:
+        self._lock = threading.RLock()
+        self._changed = Changed(self._lock)
+
     def after_fork(self, *, is_whole: bool) -> None:
         """Make the lock anew, in a forked child, which has not the thread."""
         del is_whole
-        self._changed = threading.Condition()
+        self._make_lock()
         self._thread, self._wanted = None, []
         self._episodes.clear()
 
@@ -115,13 +120,13 @@ class BackgroundRendering:
         """Render these, in this order, and nothing that was wanted before."""
         if self.error is not None:
             return
-        with self._changed:
+        with self._lock:
             self._wanted, self._wanted_at = list(wanted), time.monotonic()
             self._begin(reader, is_needed=bool(wanted))
 
     def warm_up(self, reader: RecordingReader) -> None:
         """Make ready for pictures that will be wanted."""
-        with self._changed:
+        with self._lock:
             self._begin(reader, is_needed=True)
 
     def is_without(self, row: int, env: int) -> bool:
@@ -133,7 +138,7 @@ class BackgroundRendering:
 
         Where there are too many, or rendering fails again and again, it is left out.
         """
-        with self._changed:
+        with self._lock:
             if self._num_failures >= _MAX_FAILURES:
                 return
             if len(self._episodes) >= MAX_EPISODES:
@@ -148,14 +153,14 @@ class BackgroundRendering:
 
     def clear(self) -> None:
         """Render none of the episodes that wait."""
-        with self._changed:
+        with self._lock:
             self._episodes.clear()
             self._without.clear()
             self._changed.notify_all()
 
     def problems(self) -> list[str]:
         """Return what is to be warned of since the last call."""
-        with self._changed:
+        with self._lock:
             found, self._problems = self._problems, []
         return found
 
@@ -164,7 +169,7 @@ class BackgroundRendering:
 
         Shows a bar if it takes longer.
         """
-        with self._changed:
+        with self._lock:
             left = len(self._episodes)
         if not left or self._thread is threading.current_thread():
             return
@@ -174,13 +179,13 @@ class BackgroundRendering:
         try:
             with bar as shown:
                 while left:
-                    with self._changed:
+                    with self._lock:
                         self._changed.wait(_POLL_S)
                         now = len(self._episodes) if self._thread is not None else 0
                     shown.update(max(left - now, 0))
                     left = now
         except BaseException:
-            with self._changed:
+            with self._lock:
                 self._episodes.clear()
                 self._changed.notify_all()
             raise
@@ -223,7 +228,7 @@ class BackgroundRendering:
                     return
                 reader = known()
         finally:
-            with self._changed:
+            with self._lock:
                 if self._thread is threading.current_thread():
                     self._thread = None
                 self._changed.notify_all()
@@ -247,7 +252,7 @@ class BackgroundRendering:
 
     def _wait(self, num_calls: int, until: float) -> bool:
         """Wait for something new; return whether the thread is to go on."""
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(lambda: self._num_calls != num_calls, _POLL_S)
             is_over = self._num_calls == num_calls and not self._episodes
             if is_over and time.monotonic() > until:
@@ -279,7 +284,7 @@ class BackgroundRendering:
 
     def _next_wanted(self, reader: RecordingReader) -> list[Wanted]:
         """Return what a page looks at in the most urgent block."""
-        with self._changed:
+        with self._lock:
             wanted = [] if self._has_expired() else self._wanted
         for one in wanted:
             if self._missing(reader, one):
@@ -295,13 +300,13 @@ class BackgroundRendering:
 
         rows = [*range(episode.start, min(episode.stop, reader.num_rows))]
         problem = self._render(reader, rows, [episode.env], is_cancelled)
-        with self._changed:
+        with self._lock:
             self._problems += [problem] if problem else []
             self._num_failures = 0
             self._drop(episode)
 
     def _note_failure(self, episode: EndedEpisode, error: Exception) -> None:
-        with self._changed:
+        with self._lock:
             if self._first_ended() is not episode:
                 return  # of rows that were cleared meanwhile
             self._num_failures += 1
@@ -315,7 +320,7 @@ class BackgroundRendering:
 
     def _first_ended(self) -> EndedEpisode | None:
         """Return the episode whose turn it is; None after `clear` or Ctrl-C."""
-        with self._changed:
+        with self._lock:
             return self._episodes[0] if self._episodes else None
 
     def _drop(self, episode: EndedEpisode) -> None:

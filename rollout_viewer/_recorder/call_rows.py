@@ -50,34 +50,45 @@ class CallRows(SingleCalls):
         is_idle = codes == _IDLE
         codes[is_idle & self._has_skipped_reset] = _RESET
         codes[is_idle & (self._skipped.count > 0)] = _STEP
-        row = self._append_pictures(codes, pictures, data)
+        before = self._sink.num_appended
+        row = self._append_pictures(codes, pictures, data, before)
         # Last: it calls a function of the user's, which may raise or be interrupted.
         return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
 
     def _append_pictures(
-        self, codes: Codes, pictures: Pictures, data: Mapping[str, Any] | None
+        self,
+        codes: Codes,
+        pictures: Pictures,
+        data: Mapping[str, Any] | None,
+        before: int,
     ) -> int:
-        """Append a row with its pictures, or without those that cannot be recorded."""
+        """Append a row with its pictures, or without those that cannot be recorded.
+
+        Args:
+            codes: What the call was to each env.
+            pictures: Returns them.
+            data: Of the row.
+            before: How many rows there are.
+        """
         if self._recipe is not None:
-            return self._append_row(codes, None, None, data)
+            return self._append_row(codes, None, None, data, before)
         found: Any = None
-        before = self._sink.num_appended
         try:
             found = pictures()
             frames, envs = self._frame_options.apply(found, self.num_envs)
-            row = self._append_row(codes, frames, envs, data)
+            row = self._append_row(codes, frames, envs, data, before)
         except Exception as error:
             if always_raises(error) or self._needs_pictures or not self._has_pictures:
                 raise
             if self._sink.num_appended != before:  # the row is there
                 raise
-            row, faulty = self._append_without(codes, found, data)
+            row, faulty = self._append_without(codes, found, data, before)
             self.warning.of_pictures(error, row, faulty)
         self._has_pictures = self._has_pictures or bool(self._sink.slots)
         return row
 
     def _append_without(
-        self, codes: Codes, found: Any, data: Mapping[str, Any] | None
+        self, codes: Codes, found: Any, data: Mapping[str, Any] | None, before: int
     ) -> tuple[int, list[int]]:
         """Append a row without the pictures that are at fault.
 
@@ -91,12 +102,12 @@ class CallRows(SingleCalls):
         if faulty:
             try:
                 frames, envs = self._frame_options.apply(some, self.num_envs)
-                return self._append_row(codes, frames, envs, data), faulty
+                return self._append_row(codes, frames, envs, data, before), faulty
             except Exception as error:
                 if always_raises(error):
                     raise
         missing = no_pictures(self._sink.slots, self.num_envs)
-        row = self._append_row(codes, missing, None, data)
+        row = self._append_row(codes, missing, None, data, before)
         return row, [0] if self.num_envs == 1 else []
 
     def _append_row(
@@ -105,32 +116,32 @@ class CallRows(SingleCalls):
         frames: Any,
         envs: list[int] | None,
         data: Mapping[str, Any] | None,
+        before: int,
     ) -> int:
         """Append a row with all that came since the last one, or of the call as it is.
 
-        Where this is interrupted, the row is there and that is noted, or neither.
+        Where this is interrupted, the row is there and that is noted, or neither:
+        before it, there were `before` rows.
         """
-        infos: dict[str, Any] = {}
-        vectors: dict[str, Any] = {}
-        if self._vectors.is_in_use:
-            vectors = self._vectors.seen((codes == _STEP) | (codes == _MISSING))
+        call = self._call
+        if call is None:
+            row = self._skipped_row(codes)
+            data = {**(data or {}), **self._skipped_data(codes)} or None
+        else:
+            row = self._call_row(codes, call)
         if self._step_info.is_pending:
-            infos = self._step_info.seen(codes != _IDLE)
-        call, sums = self._call, self._skipped.sums
-        if call is None and sums:
-            vectors = {**sums, **vectors}
-        if vectors or infos:
-            data = {**(data or {}), **vectors, **infos}
-        row = self._skipped_row(codes) if call is None else self._call_row(codes, call)
-        before = self._sink.num_appended
+            data = {**(data or {}), **self._step_info.seen(codes != _IDLE)}
         try:
             number = self._sink.append(
                 frames, envs=envs, data=data, episode_info=self._infos, **row
             )
-            self._note_appended(codes)
+            is_here = self._sink is self.cache  # others have numbers of their own
+            self._note_appended(
+                codes, number + 1 if is_here else self._sink.num_appended
+            )
         except BaseException:
-            if self._sink.num_appended != before:
-                self._note_appended(codes)  # once more changes nothing
+            if (stop := self._sink.num_appended) != before:
+                self._note_appended(codes, stop)  # once more changes nothing
             raise
         return number
 
@@ -160,9 +171,16 @@ class CallRows(SingleCalls):
             "num_transitions": skipped.count if skipped.count.max() > 1 else None,
         }
 
-    def _note_appended(self, codes: Codes) -> None:
-        """Forget what the newest row has; may be called again."""
-        self._stop = self._sink.num_appended
+    def _skipped_data(self, codes: Codes) -> dict[str, Any]:
+        """Return what has added up since the last row of each env."""
+        data: dict[str, Any] = dict(self._skipped.sums)
+        if self._vectors.is_in_use:
+            data.update(self._vectors.seen((codes == _STEP) | (codes == _MISSING)))
+        return data
+
+    def _note_appended(self, codes: Codes, stop: int) -> None:
+        """Forget what the newest row has, before `stop`; may be called again."""
+        self._stop = stop
         if self._step_info.is_pending:
             self._step_info.drop(codes != _IDLE)
         if self._infos:
@@ -192,7 +210,8 @@ class CallRows(SingleCalls):
             # None in a list is a missing picture; without a list, pictures repeat.
             is_shared = self._sink.is_shared
             frames = None if is_shared else [None] * count
-            self._append_row(codes, frames, None if is_shared else self.envs, None)
+            shown, before = None if is_shared else self.envs, self._sink.num_appended
+            self._append_row(codes, frames, shown, None, before)
 
     def complete(self) -> None:
         """Record the steps that were skipped since the last row, without a picture.
@@ -212,4 +231,4 @@ class CallRows(SingleCalls):
             is_pending = self._skipped.count > 0
             if is_pending.any():
                 codes = np.where(is_pending, _STEP, _IDLE)
-                self._append_row(codes, None, None, None)
+                self._append_row(codes, None, None, None, self._sink.num_appended)

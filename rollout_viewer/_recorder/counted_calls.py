@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _RESET, _STEP = map(np.uint8, (RESET, STEP))
 _IDLE, _MISSING = map(np.uint8, (IDLE, TERMINAL_MISSING))
+_NO_INFOS = None, None
+# Among the bytes of bools: finding it is faster than `np.any`.
+_TRUE = 1
 
 
 class CountedCalls(CallRows):
@@ -32,6 +35,9 @@ class CountedCalls(CallRows):
 
     # Whether the newest call is recorded, and so its second row (`is_same_call`).
     _is_recorded: bool
+    # (B,), not to be changed.
+    _everyone: Mask
+    _nobody: Mask
 
     def _is_lean_now(self) -> bool:
         """Whether a step of all envs is nothing but its row's step data."""
@@ -66,16 +72,19 @@ class CountedCalls(CallRows):
         """Record a call as it came: what `_count_call` and `_record` come to then."""
         begins: Mask | None = None
         counted = self._episode, self._infos
-        if codes.tobytes() != self._all_step:
+        is_plain = codes.tobytes() == self._all_step
+        if not is_plain:
             begins = codes == _RESET
             self._end_before(begins)
             counted = self._with_begun(begins, infos or {})
-        self._limit.apply(codes, call.terminated, call.truncated)
-        ended = call.terminated | call.truncated
-        is_plain = begins is None and codes.tobytes() == self._all_step
-        is_recorded = True
+        if self._limit.is_active:
+            self._limit.apply(codes, call.terminated, call.truncated)
+            is_plain = is_plain and codes.tobytes() == self._all_step
+        ended, is_recorded = self._nobody, True
+        if _TRUE in call.terminated.tobytes() or _TRUE in call.truncated.tobytes():
+            ended = call.terminated | call.truncated
         if is_plain:
-            is_running = ~ended
+            is_running = self._everyone if ended is self._nobody else ~ended
         else:
             is_step = (codes == _STEP) | (codes == _MISSING)
             begun = (codes == _RESET) | is_step
@@ -92,30 +101,50 @@ class CountedCalls(CallRows):
         self._is_running = is_running
         if not is_same_call:
             self._is_recorded = self._is_recorded or is_recorded
-            self.num_calls += 1
+            self._num_calls += 1  # no buffer is open
         if not is_recorded:
             return None
         self._call = call
         try:
-            if step_infos != (None, None):
-                is_step = (codes == _STEP) | (codes == _MISSING)
-                self._add_infos(step_infos, is_step, is_step & ended, codes == _RESET)
-            if is_plain and self.renders_later:
-                row = self._append_row(codes, None, None, data)
-            else:
-                row = self._append_pictures(codes, pictures, data)
+            if step_infos != _NO_INFOS:
+                found = self._data_at_once(codes, step_infos)
+                if found is None:
+                    self._add_infos(step_infos, *self._masks(codes, ended))
+                elif found:
+                    data = {**data, **found} if data else found
+            row = self._append_pictures(codes, pictures, data, before)
         except BaseException:
             if self._sink.num_appended == before:
                 # The next row includes it.
                 self._is_settled = self._is_lean = False
-                self._skipped.add((codes == _STEP) | (codes == _MISSING), *call)
-                self._has_skipped_reset |= codes == _RESET
-                self._joins_episode |= codes == _RESET
+                is_step, is_over, is_reset = self._masks(codes, ended)
+                self._skipped.add(is_step, *call)
+                self._has_skipped_reset |= is_reset
+                self._joins_episode |= is_reset
+                if step_infos != _NO_INFOS:  # once more changes nothing
+                    self._add_infos(step_infos, is_step, is_over, is_reset)
             raise
         finally:
             self._call = None
-        self._is_lean = self._is_lean_now()
+        if self._recipe is not None:
+            self._is_lean = self._is_lean_now()
         return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
+
+    def _data_at_once(
+        self, codes: Codes, step_infos: tuple[Any, Any]
+    ) -> Mapping[str, Any] | None:
+        """Return a call's info as data of its row; None: it is to be accumulated."""
+        step_info, final_info = step_infos
+        if final_info is not None or step_info is None or IDLE in codes.tobytes():
+            return None
+        if type(step_info) is dict and not step_info:
+            return step_info
+        return self._data_of(step_info)
+
+    def _masks(self, codes: Codes, ended: Mask) -> tuple[Mask, Mask, Mask]:
+        """Return which envs stepped in a call, which of them ended, and were reset."""
+        is_step = (codes == _STEP) | (codes == _MISSING)
+        return is_step, is_step & ended, codes == _RESET
 
     def _count_call(
         self,

@@ -83,25 +83,30 @@ class EpisodeLimit:
         num_envs: How many environments each call is about.
 
     Attributes:
-        quota: Of the episodes that are recorded; None: all are.
         is_left_out: (B,) envs that had their episodes, until the next reset.
+        is_active: Any call may change it, or be changed by it.
     """
 
     def __init__(self, num_envs: int) -> None:
-        self.quota: EpisodeQuota | None = None
+        self._quota: EpisodeQuota | None = None
         self.is_left_out: Mask = np.zeros(num_envs, np.bool_)
         self._leaves_out = False
+        self.is_active = False
+
+    @property
+    def quota(self) -> EpisodeQuota | None:
+        """Of the episodes that are recorded; None: all are."""
+        return self._quota
+
+    @quota.setter
+    def quota(self, quota: EpisodeQuota | None) -> None:
+        self._quota, self.is_active = quota, quota is not None or self._leaves_out
 
     def spread(self, num_envs: int) -> None:
         """Change the number of environments, before the first call."""
         self.is_left_out = np.zeros(num_envs, np.bool_)
         if self.quota is not None:
             self.quota.spread(num_envs)
-
-    @property
-    def is_active(self) -> bool:
-        """Whether any call may change it, or be changed by it."""
-        return self.quota is not None or self._leaves_out
 
     def apply(self, codes: Codes, terminated: Any, truncated: Any) -> None:
         """Make the envs idle in `codes` that are left out, and count the ends."""
@@ -121,5 +126,6 @@ class EpisodeLimit:
             counts = quota.counts_after(is_step & ended)
         # All of it at once: no call in between may be interrupted.
         self.is_left_out, self._leaves_out = is_left_out, leaves_out
+        self.is_active = leaves_out or quota is not None
         if quota is not None and counts is not None:
             quota.counts = counts

@@ -64,6 +64,14 @@ class FrameOptions:
                 such, by camera.
             num_envs: Of the batch.
         """
+        is_whole = self.crop is None and self.resize is None and self.envs is None
+        images = pictures
+        if type(images) is dict and len(images) == 1:
+            (images,) = images.values()
+        if is_whole and type(images) is list and len(images) == num_envs:
+            # Nearly always; what is below would return them, too.
+            self._has_each = self._has_each or num_envs > 1
+            return pictures, None
         if isinstance(pictures, dict):
             applied = {
                 camera: self.apply(of_camera, num_envs)
@@ -76,7 +84,8 @@ class FrameOptions:
             if len(pictures) == 1 < num_envs and not self._has_each:
                 self._check_shared(num_envs)
             self._has_each = self._has_each or len(pictures) == num_envs > 1
-        if self.envs is None and self.crop is None and self.resize is None:
+        # `_check_shared` may have chosen env 0.
+        if is_whole and self.envs is None:
             return pictures, None
         frames = split_frames(pictures, scale=self._scale)
         envs = None

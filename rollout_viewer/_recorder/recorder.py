@@ -179,6 +179,9 @@ class Recorder(CountedCalls, ViewedAndDumped):
             check_skips_none(self._skip)
             recipe = self._frame_options.apply_later(recipe)
         self._recipe = recipe
+        self._renders_ended = (
+            self._is_chosen and recipe is not None and self._remote is None
+        )
         self._rendered = {}
         self.recipe_number = 0
         self._keep_episode = keep_episode
@@ -259,6 +262,10 @@ class Recorder(CountedCalls, ViewedAndDumped):
         self._has_skipped_reset = np.zeros(num_envs, np.bool_)
         self._joins_episode = np.zeros(num_envs, np.bool_)
         self._all_step = np.full(num_envs, _STEP).tobytes()
+        self._everyone = np.ones(num_envs, np.bool_)
+        self._nobody = np.zeros(num_envs, np.bool_)
+        for constant in (self._everyone, self._nobody):
+            constant.flags.writeable = False
         # Whether nothing has accumulated, so that a call is recorded as it came.
         self._is_settled = False
         # Besides, whether a step that is like the last one is only appended.
@@ -286,6 +293,11 @@ class Recorder(CountedCalls, ViewedAndDumped):
         nothing = np.zeros(self.num_envs, np.int64)
         begins = np.ones(self.num_envs, np.bool_)
         self.resume(begins, nothing, np.full(self.num_envs, np.nan))
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this process forked, and has recorded nothing itself yet."""
+        return self._pid != this_process.pid
 
     def widen(self, num_envs: int) -> None:
         """Change the number of environments, before the first call.
@@ -382,7 +394,8 @@ class Recorder(CountedCalls, ViewedAndDumped):
             )
         step = reward, terminated, truncated, action
         with self._lock:
-            self._settle()
+            if self.buffer is not None or self.many is not None:
+                self._settle()
             step_infos = step_info, final_info
             if self._is_lean and not sums and is_kept is not False:
                 row = self._add_like_last(

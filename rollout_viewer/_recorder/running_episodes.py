@@ -34,6 +34,8 @@ class RunningEpisodes(RecorderSettings):
     cache: FrameCache
     _sink: FrameCache | EpisodeFilter | BlockBuilder
     _is_chosen: bool
+    # Whether recorded episodes are rendered when they have ended.
+    _renders_ended: bool
     # Env -> session and first row of its newest episode that is rendered, since it
     # was chosen.
     _rendered: dict[int, tuple[Any, int]]
@@ -121,11 +123,6 @@ class RunningEpisodes(RecorderSettings):
                         "record: expected to keep whether episodes succeeded, got "
                         f"{error!r}. Recording continues."
                     )
-
-    @property
-    def _renders_ended(self) -> bool:
-        """Whether recorded episodes are rendered when they have ended."""
-        return self._is_chosen and self._recipe is not None and self._remote is None
 
     def _render_newest(self, envs: Mask) -> None:
         """Have the newest episodes of `envs` rendered, which have ended."""

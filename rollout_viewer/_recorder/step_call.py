@@ -38,6 +38,16 @@ def step_call(
     Raises:
         ShapeError: They are not of `num_envs`.
     """
+    actions = None if action is None else as_actions(action, num_envs)
+    if (
+        type(reward) is type(terminated) is type(truncated) is np.ndarray
+        and reward.dtype.kind == "f"
+        and terminated.dtype is truncated.dtype is _BOOL
+        and reward.shape == terminated.shape == truncated.shape == (num_envs,)
+    ):  # Nearly always the case: what the checks below would return.
+        if reward.dtype is not _FLOAT64:
+            reward = reward.astype(_FLOAT64)
+        return StepCall(reward, terminated, truncated, actions)
     if getattr(reward, "ndim", 1) > 1:
         reward, vectors = split_reward(reward, num_envs)
         if vectors is not None:
@@ -46,7 +56,7 @@ def step_call(
         None if reward is None else as_column("reward", reward, num_envs, _FLOAT64),
         as_ends("terminated", terminated, num_envs),
         as_ends("truncated", truncated, num_envs),
-        None if action is None else as_actions(action, num_envs),
+        actions,
     )
 
 

@@ -119,6 +119,8 @@ class StepInfo:
         self._refused: set[str] = set()
         self._number_of: dict[str, dict[str, int]] = {}
         self.is_pending = False
+        # Name of a number in a row -> room for the one of a single env.
+        self._rooms: dict[str, Array] = {}
 
     def add(self, info: Any, envs: Mask) -> None:
         """Note the info of a call; of one key, the newest value counts.
@@ -131,7 +133,7 @@ class StepInfo:
         if self._names is False:
             return
         try:
-            if isinstance(info, Mapping):
+            if type(info) is not list and isinstance(info, Mapping):
                 self._add_batch(info, envs, "", _MAX_DEPTH)
             elif self._num_envs == 1:  # in half the time
                 if envs[0] and info[0]:
@@ -159,14 +161,20 @@ class StepInfo:
         """
         if self._names is False:
             return {}
-        if isinstance(info, Mapping):
+        if type(info) is not list and isinstance(info, Mapping):
             return self._arrays(info) if info else None if self.is_pending else {}
         if self._num_envs != 1:
             return self._gathered(info)
         found = self.numbers(info[0] or {})
         if found is None:
             return None
-        return {name: np.array([value]) for name, value in found.items()}
+        rooms, data = self._rooms, {}
+        for name, value in found.items():
+            if (room := rooms.get(name)) is None:
+                room = rooms[name] = np.empty(1)
+            room[0] = value
+            data[name] = room
+        return data
 
     def _arrays(self, info: Mapping[Any, Any]) -> dict[str, Array] | None:
         """Return what `at_once` does of one dict for all envs."""
@@ -273,7 +281,7 @@ class StepInfo:
     def seen(self, envs: Mask) -> dict[str, Array]:
         """Return data of a row that is of `envs`; valid until the next call."""
         found = {}
-        is_all = np.count_nonzero(envs) == self._num_envs
+        is_all = _FALSE not in envs.tobytes()
         for column in self._columns.values():
             if not column.is_set:
                 continue
@@ -289,7 +297,7 @@ class StepInfo:
     def drop(self, envs: Mask) -> None:
         """Begin anew for `envs`, whose row was recorded; may be called again."""
         is_pending = False
-        is_all = np.count_nonzero(envs) == self._num_envs
+        is_all = _FALSE not in envs.tobytes()
         for column in self._columns.values():
             if not column.is_set:
                 continue

@@ -56,8 +56,9 @@ def is_silent(info: Any) -> bool:
     Args:
         info: One dict for each env, or one of them all.
     """
-    each = [info] if isinstance(info, Mapping) else info
-    return all(not one or SUCCESS_KEYS.isdisjoint(one) for one in each)
+    if type(info) is not list and isinstance(info, Mapping):
+        return SUCCESS_KEYS.isdisjoint(info)
+    return all(map(SUCCESS_KEYS.isdisjoint, filter(None, info)))
 
 
 def check_rule(where: str, success: Any) -> None:
@@ -120,13 +121,14 @@ class Successes:
     def add(self, info: Any, envs: Mask) -> None:
         """Note what a step's info says; see `StepInfo.add`."""
         try:
-            if isinstance(info, Mapping):
+            if type(info) is not list and isinstance(info, Mapping):
                 self._add_batch(info, envs)
                 return
             for env, is_there in enumerate(envs.tolist()):
-                if not is_there or not isinstance(info[env], Mapping):
+                one = info[env] if is_there else None
+                if type(one) is not dict and not isinstance(one, Mapping):
                     continue  # what is none was reported by `StepInfo`
-                if (found := success_of(info[env])) is not None:
+                if (found := success_of(one)) is not None:
                     self._set(env, found)
         except MemoryError:
             raise

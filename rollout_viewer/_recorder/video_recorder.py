@@ -248,6 +248,11 @@ class VideoFolderRecorder:
         return self.name is not None
 
     @property
+    def takes_rows(self) -> bool:
+        """Whether calls get rows now."""
+        return self.name is not None or self.records_all
+
+    @property
     def frames(self) -> Sequence[Frame]:
         """The frames of the segment so far, decoded as they are read."""
         return SegmentFrames(self.cache, self._segment)
@@ -411,7 +416,8 @@ class VideoFolderRecorder:
         Returns:
             The row, or None where nothing was recorded.
         """
-        if self.is_recording and not self.cache.is_mine:
+        is_recording = self.name is not None
+        if is_recording and self.recorder.is_inherited:
             self._continue_in_child()
         codes = np.asarray(kind, np.uint8)
         # Found among bytes in a tenth of the time that arrays of few envs take.
@@ -420,14 +426,14 @@ class VideoFolderRecorder:
         infos = step.pop("infos", None)
         if has_begun:
             self._unrecorded.begin_episodes(codes == RESET, infos or {})
-        if not (self.is_recording or self.records_all):
+        if not (is_recording or self.records_all):
             self._unrecorded.add(codes == STEP, step.get("reward"))
             return None
         if self._segment is None and not self.records_all:
             self._unrecorded.resume(self.recorder)
         row = self.recorder.add(codes, pictures, infos=self._unrecorded.infos, **step)
         self._unrecorded.infos = {}
-        if row is not None and self.is_recording:
+        if row is not None and self.name is not None:
             if has_begun:
                 self._unrecorded.record(codes == RESET)
             if self._segment is None:

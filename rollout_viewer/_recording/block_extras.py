@@ -78,7 +78,10 @@ def _joined(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return the rows (n,) that some block has, and their values (n, num_envs, ...)."""
     rows, first = parts[0][1], parts[0][2]
-    are_equal = all(np.array_equal(rows, own) for _, own, _ in parts[1:])
+    of_first = rows.tobytes(), rows.dtype
+    are_equal = all((own.tobytes(), own.dtype) == of_first for _, own, _ in parts[1:])
+    if are_equal and are_all_envs([envs for envs, _, _ in parts], num_envs):
+        return rows, np.concatenate([stacked for _, _, stacked in parts], axis=1)
     if not are_equal:
         rows = np.unique(np.concatenate([own for _, own, _ in parts]))
     shape = len(rows), num_envs, *first.shape[2:]
@@ -89,6 +92,16 @@ def _joined(
         else:
             wide[np.searchsorted(rows, own), envs] = stacked
     return rows, wide
+
+
+def are_all_envs(parts: Sequence[slice], num_envs: int) -> bool:
+    """Whether ranges of envs are all of a recording's, one after the other."""
+    stop = 0
+    for envs in parts:
+        if envs.start != stop:
+            return False
+        stop = envs.stop
+    return stop == num_envs
 
 
 def _blank(name: str, dtype: np.dtype[Any]) -> float:

@@ -27,7 +27,12 @@ from rollout_viewer._frames.chunk import (
     whole_table,
 )
 from rollout_viewer._frames.decoder import ChunkDecoder
-from rollout_viewer._recording.block_extras import joined_groups, retyped_groups
+from rollout_viewer._recording.block_extras import (
+    are_all_envs,
+    joined_groups,
+    retyped_groups,
+)
+from rollout_viewer._recording.checked_block import checked_core
 from rollout_viewer._recording.info_types import are_info_types
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.slot import Slot
@@ -130,7 +135,8 @@ class BlockRows(NamedTuple):
         types: What the numbers of info mean in the recording from now on.
         frames: Of a few rows, the pictures of each; None: they are as in `pictures`.
         extras: Of a few rows, the actions and data of each.
-        packed: `groups` as bytes, as they came; None: they are to be packed.
+        packed: Actions and data as bytes, as they came, in place of `groups`; None:
+            these are to be packed.
     """
 
     core: dict[str, npt.NDArray[Any]]
@@ -202,7 +208,7 @@ def side_by_side(
     """
     known = dict(types)
     successes: dict[tuple[int, int], bool | None] = {}
-    core: dict[str, npt.NDArray[Any]] | None = None
+    cores: list[dict[str, npt.NDArray[Any]]] = []
     groups: list[tuple[slice, list[Group]]] = []
     pictures: list[tuple[Slot, bytes]] = []
     begun: list[BegunEpisode] = []
@@ -219,23 +225,22 @@ def side_by_side(
             if taken[envs].any():
                 raise _wrong("blocks of different envs", f"two of env {first}")
             taken[envs] = True
-        own, own_groups = _steps(block)
-        retyped = retyped_groups(known, _types(block), own_groups)
-        if block.num_envs == rows.num_envs and block.num_rows == CHUNK_ROWS:
+        own_types = _types(block)
+        if (block.num_rows, block.num_envs) == (CHUNK_ROWS, rows.num_envs):
             # As it is: there is no other.
-            core = {**own, "flags": own["flags"].copy()}
-            packed = block.extras if retyped is own_groups else None
+            own, packed, retyped = _as_it_is(block, known, own_types)
         else:
-            core = _idle_rows(rows) if core is None else core
-            for name, column in core.items():
-                column[: block.num_rows, envs] = own[name]
-            core["env_step"][block.num_rows :, envs] = own["env_step"][-1]
-        _begin_unknown(core, range(envs.start, envs.stop), rows)
+            own, own_groups = _steps(block)
+            retyped = retyped_groups(known, own_types, own_groups)
+        cores.append(own)
         groups.append((envs, retyped))
         pictures += _pictures(block, first, rows.num_envs)
         begun += _begun(block, own["flags"], first)
         successes |= _successes(block, own["flags"], first, rows)
-    assert core is not None
+    parts = [envs for envs, _ in groups]
+    core = _joined_core(cores, parts, rows)
+    for envs in parts:
+        _begin_unknown(core, range(envs.start, envs.stop), rows)
     joined = joined_groups(groups, rows.num_envs)
     return BlockRows(core, joined, pictures, begun, successes, known, packed=packed)
 
@@ -269,11 +274,40 @@ def few_rows(block: BlockRows, count: int) -> BlockRows:
                 shown.add((row, slot.env, slot.camera))
                 frames[row].append((slot.env, slot.camera, None))
     core = {name: column[:count] for name, column in block.core.items()}
-    extras = rows_of(block.groups, CHUNK_ROWS)[:count]
+    groups = block.groups
+    if block.packed is not None:
+        groups = unpack_groups(block.packed, where=_WHERE)[1]
+    extras = rows_of(groups, CHUNK_ROWS)[:count]
     return block._replace(core=core, frames=frames, extras=extras)
 
 
 # -- step data
+
+
+def _joined_core(
+    cores: Sequence[dict[str, npt.NDArray[Any]]], parts: Sequence[slice], rows: Rows
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns (32, num_envs) of blocks side by side, which may be changed.
+
+    Args:
+        cores: Of each block.
+        parts: Its envs among all.
+        rows: Of the recording.
+    """
+    if all(len(own["kind"]) == CHUNK_ROWS for own in cores) and are_all_envs(
+        parts, rows.num_envs
+    ):
+        return {
+            name: np.concatenate([own[name] for own in cores], axis=1)
+            for name in cores[0]
+        }
+    joined = _idle_rows(rows)
+    for envs, own in zip(parts, cores, strict=True):
+        num_rows = len(own["kind"])
+        for name, column in joined.items():
+            column[:num_rows, envs] = own[name]
+        joined["env_step"][num_rows:, envs] = own["env_step"][-1]
+    return joined
 
 
 def _idle_rows(rows: Rows) -> dict[str, npt.NDArray[Any]]:
@@ -287,6 +321,23 @@ def _idle_rows(rows: Rows) -> dict[str, npt.NDArray[Any]]:
         "reward": np.full(shape, np.nan),
         "env_step": steps,
     }
+
+
+def _as_it_is(
+    block: SealedBlock, known: dict[str, str | list[str]], own: InfoTypes
+) -> tuple[dict[str, npt.NDArray[Any]], bytes | None, list[Group]]:
+    """Return core step data of a whole block, and actions and data, checked.
+
+    These as bytes, as they came; None: as arrays.
+    """
+    if isinstance(block.extras, bytes):
+        shape = block.num_rows, block.num_envs
+        core = checked_core(block.steps, block.extras, shape, known, own)
+        if core is not None:
+            return core, block.extras, []
+    core, groups = _steps(block)
+    retyped = retyped_groups(known, own, groups)
+    return core, block.extras if retyped is groups else None, retyped
 
 
 def _steps(block: SealedBlock) -> tuple[dict[str, npt.NDArray[Any]], list[Group]]:

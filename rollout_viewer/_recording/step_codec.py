@@ -21,7 +21,7 @@ from rollout_viewer._errors import RecordingError, RolloutViewerWarning, ShapeEr
 from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer._frames.zstd_blocks import MAX_RAW_BYTES, raw_frame
 from rollout_viewer._recording.step_row import check_stored
-from rollout_viewer._recording.tensors import read_tensors, write_tensors
+from rollout_viewer._recording.tensors import header_stop, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -206,13 +206,13 @@ def unpack_groups(
         num_rows = len(next(iter(core.values())))
         if num_rows > _MAX_EXTRA_ROWS:
             raise ValueError(f"{num_rows} rows")
-        for name, own_name, rows_name in _names_of_groups(tuple(tensors)):
+        for name, own_name, rows_name in names_of_groups(tuple(tensors)):
             array, rows = tensors[name], tensors[rows_name]
             if num_envs is not None and array.shape[1:2] != (num_envs,):
                 raise ValueError(f"{name!r:.50} of shape {array.shape}")
             if rows.ndim != 1 or rows.dtype.kind != "i" or len(rows) != len(array):
                 raise ValueError(f"{name!r:.50} of no rows")
-            if not _are_rows(rows.tobytes(), rows.dtype, num_rows):
+            if not are_rows(rows.tobytes(), rows.dtype, num_rows):
                 raise ValueError(f"{name!r:.50} of other rows")
             groups.append((own_name, rows, array))
     except (ValueError, LookupError, TypeError, StopIteration) as error:
@@ -222,7 +222,7 @@ def unpack_groups(
 
 # Nearly all blocks have the same names and rows.
 @functools.lru_cache(maxsize=64)
-def _names_of_groups(names: tuple[str, ...]) -> list[tuple[str, str, str]]:
+def names_of_groups(names: tuple[str, ...]) -> list[tuple[str, str, str]]:
     """Return where the values of each group are, its name, and where its rows are."""
     parts = ((name, name.split("/", 2)) for name in names)
     return [
@@ -233,7 +233,8 @@ def _names_of_groups(names: tuple[str, ...]) -> list[tuple[str, str, str]]:
 
 
 @functools.lru_cache(maxsize=256)
-def _are_rows(data: bytes, dtype: np.dtype[Any], num_rows: int) -> bool:
+def are_rows(data: bytes, dtype: np.dtype[Any], num_rows: int) -> bool:
+    """Whether integers, as bytes, are rows of a block."""
     rows = np.frombuffer(data, dtype)
     return not len(rows) or bool(0 <= rows.min() <= rows.max() < num_rows)
 
@@ -280,7 +281,12 @@ def unpack_core(
 
 
 def _core(tensors: Mapping[str, Array]) -> dict[str, Array]:
-    return {n: a for n, a in tensors.items() if not n.startswith(_EXTRA + "/")}
+    return {name: array for name, array in tensors.items() if not is_extra(name)}
+
+
+def is_extra(name: str) -> bool:
+    """Whether an array is of actions or data, or stands beside them."""
+    return name.startswith(_EXTRA + "/")
 
 
 def _max_bytes(data: bytes) -> int:
@@ -289,14 +295,27 @@ def _max_bytes(data: bytes) -> int:
 
 def _tensors(data: bytes, where: str, max_bytes: int) -> dict[str, Array]:
     try:
-        # Before anything is allocated: zstd would allocate what the frame says.
-        size = zstandard.get_frame_parameters(data).content_size
-        if not 0 < size <= max_bytes:
-            raise ValueError(f"{size} bytes")
-        unpacked = _of_thread.decompressor.decompress(data, allow_extra_data=False)
-        return read_tensors(unpacked)
+        return read_tensors(_decompressed(data, max_bytes))
     except (zstandard.ZstdError, ValueError) as error:
         raise _damaged(where, error) from error
+
+
+def unpacked(data: bytes) -> tuple[bytes, int]:
+    """Return what `read_tensors` reads of packed bytes, and where its header ends.
+
+    Raises:
+        ValueError: They are damaged; also zstd's own error.
+    """
+    found = _decompressed(data, _max_bytes(data))
+    return found, header_stop(found)
+
+
+def _decompressed(data: bytes, max_bytes: int) -> bytes:
+    # Before anything is allocated: zstd would allocate what the frame says.
+    size = zstandard.get_frame_parameters(data).content_size
+    if not 0 < size <= max_bytes:
+        raise ValueError(f"{size} bytes")
+    return _of_thread.decompressor.decompress(data, allow_extra_data=False)
 
 
 def _damaged(where: str, error: Exception) -> RecordingError:

@@ -48,7 +48,7 @@ KIND_NAMES = np.array([*(kind.name.lower() for kind in Kind), "damaged"])
 # Of the first of them: a running episode ends before it, and its end is not known.
 BREAKS = 16
 _FEW = 256
-_STORED = {
+STORED = {
     "kind": np.dtype(np.uint8),
     "flags": np.dtype(np.uint8),
     "reward": np.dtype(np.float64),
@@ -75,7 +75,7 @@ def check_stored(
     """
     shape = core["kind"].shape if "kind" in core else ()
     if (
-        {name: column.dtype for name, column in core.items()} != _STORED
+        {name: column.dtype for name, column in core.items()} != STORED
         or len({column.shape for column in core.values()}) != 1
         or len(shape) != 2
         or not (0 < shape[0] <= max_rows and shape[1] > 0)

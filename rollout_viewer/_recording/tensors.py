@@ -30,7 +30,7 @@ _LENGTH_BYTES = 8
 # A hundred arrays whose shape changes in each of 32 rows take half a MB.
 _MAX_HEADER_BYTES = 1 << 23
 # Of those that are read once for many blocks.
-_MAX_KEPT_HEADER_BYTES = 1 << 12
+MAX_KEPT_HEADER_BYTES = 1 << 12
 _MAX_AXES = 32
 _DTYPES = {
     "BOOL": np.dtype("?"),
@@ -85,22 +85,42 @@ def read_tensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
     Raises:
         ValueError: The bytes are no safetensors file, or hold no array.
     """
-    size = int.from_bytes(data[:_LENGTH_BYTES], "little")
-    start = _LENGTH_BYTES + size
-    if size > _MAX_HEADER_BYTES or start > len(data):
-        raise ValueError(f"a header of {size} bytes")
-    read = _entries if size <= _MAX_KEPT_HEADER_BYTES else _entries.__wrapped__
+    start = header_stop(data)
+    is_short = start <= MAX_KEPT_HEADER_BYTES
+    read = _entries if is_short else _entries.__wrapped__
     entries, num_bytes = read(data[_LENGTH_BYTES:start])
     if start + num_bytes != len(data):
         raise ValueError(f"{len(data) - start} bytes in place of {num_bytes}")
     return _views(entries, data, start)
 
 
+def header_stop(data: bytes) -> int:
+    """Return where the buffers begin: how long the header is, and its length.
+
+    Raises:
+        ValueError: There is no such header.
+    """
+    size = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    stop = _LENGTH_BYTES + size
+    if size > _MAX_HEADER_BYTES or stop > len(data):
+        raise ValueError(f"a header of {size} bytes")
+    return stop
+
+
+def entries_of(header: bytes) -> tuple[list[Entry], int]:
+    """Return what a header says of each array, and how many bytes follow it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return _entries(header[_LENGTH_BYTES:])
+
+
 def views_of(
     header: bytes, data: Any, at: int
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
     """Return the arrays of a header in a buffer from `at` on, and their bytes."""
-    entries, num_bytes = _entries(header[_LENGTH_BYTES:])
+    entries, num_bytes = entries_of(header)
     return _views(entries, data, at), num_bytes
 
 

@@ -70,7 +70,7 @@ class FileTransactions:
     """
 
     # Guards the counts, which other threads read and add to.
-    _changed: threading.Condition
+    _lock: threading.RLock
 
     def __init__(
         self, file: WrittenFile, path: Path, free_room: Callable[[], None]
@@ -94,7 +94,7 @@ class FileTransactions:
 
     def refuse(self, num_pictures: int, reason: str) -> None:
         """Count pictures that will not be written, as a fault of storage."""
-        with self._changed:
+        with self._lock:
             self.num_lost += num_pictures
             self.fault = self.fault or reason
 
@@ -114,7 +114,7 @@ class FileTransactions:
         except Exception as error:
             self._is_broken = True
             self.fault = no_descriptor().rstrip(".") or str(error) or repr(error)
-            with self._changed:
+            with self._lock:
                 self.num_lost += sum(b.num_pictures for b in batches)
             # Step data alone is small: it may fit where pictures did not.
             try:
@@ -171,7 +171,7 @@ class FileTransactions:
                 num_lost += -(-batch.num_pictures * len(found) // len(batch.pictures))
             refused += found
         if refused:
-            with self._changed:
+            with self._lock:
                 self.num_lost += num_lost
                 self._num_refused += len(refused)
                 self.refusal = f"{refused[0]!r} for {self._num_refused} statements"

@@ -23,6 +23,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from rollout_viewer._process.forks import make_anew_in_children
+from rollout_viewer._process.waiting import Changed
 from rollout_viewer._recording.statements import joined_steps
 from rollout_viewer._recording.transactions import Batch, FileTransactions
 
@@ -92,13 +93,12 @@ class WriterThread(FileTransactions):
         make_anew_in_children(self, rank=4)
 
     def _make_locks(self) -> None:
-        # Taken by itself where many calls are: a condition's own methods are slower.
         self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._changed = Changed(self._lock)
 
-    def fork_locks(self) -> list[threading.Condition | threading.RLock]:
+    def fork_locks(self) -> list[threading.RLock]:
         """Return what a fork waits for."""
-        return [self._changed, self._file.lock]
+        return [self._lock, self._file.lock]
 
     def after_fork(self, *, is_whole: bool) -> None:
         """Make locks anew and drop the connection, in a forked child."""
@@ -216,7 +216,7 @@ class WriterThread(FileTransactions):
     def release(self) -> None:
         """Have what waits written together."""
         self._is_held = False
-        with self._changed:
+        with self._lock:
             self._changed.notify_all()
 
     def wait_for_room(self, nbytes: int) -> None:
@@ -253,7 +253,7 @@ class WriterThread(FileTransactions):
         Raises:
             StorageError: Something could not be written.
         """
-        with self._changed:
+        with self._lock:
             self._num_flushes += 1
             number = self._num_flushes
             self._changed.notify_all()
@@ -263,7 +263,7 @@ class WriterThread(FileTransactions):
         if change := self._file.change():
             self.fault = change
         elif not self._is_broken:
-            with self._changed:
+            with self._lock:
                 self._file.complete()
         self._raise_fault()
 
@@ -282,7 +282,7 @@ class WriterThread(FileTransactions):
         self._end()
 
     def _end(self) -> None:
-        with self._changed:
+        with self._lock:
             self._is_closing = True
             self._changed.notify_all()
         self._thread.join()
@@ -297,13 +297,13 @@ class WriterThread(FileTransactions):
             self.fault = repr(error)
             raise
         finally:
-            with self._changed:
+            with self._lock:
                 self._is_ended = True
                 self._changed.notify_all()
 
     def _serve(self) -> None:
         while self._wait():
-            with self._changed:
+            with self._lock:
                 batches = list(self._queue)
                 self._queue.clear()
                 self._queued_step_bytes = 0
@@ -319,7 +319,7 @@ class WriterThread(FileTransactions):
                 if not has_any or num_flushes > self._num_flushed:
                     is_whole = self._write_tail()
             finally:
-                with self._changed:
+                with self._lock:
                     self._queued_bytes -= nbytes
                     self._queued_bytes = max(self._queued_bytes, 0)
                     self._is_writing = False
@@ -331,7 +331,7 @@ class WriterThread(FileTransactions):
 
     def _wait(self) -> bool:
         """Wait for something to write; return False when the thread is to end."""
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(
                 lambda: (
                     self._is_due()

@@ -66,11 +66,9 @@ class BatchedCalls(BatchedRows):
         # Before the call: SyncVectorEnv removes the mask from the options.
         mask = reset_mask(options, self.num_envs)
         shown = {k: v for k, v in (options or {}).items() if k not in _SUBSET_OPTIONS}
-        with self._recorded("before reset"):
-            self._before_reset(mask)
+        self._record_call("before reset", self._before_reset, mask)
         obs, info = self._reset_env(seed, options)
-        with self._recorded("reset"):
-            self._record_reset(obs, seed, shown, mask, info)
+        self._record_call("reset", self._record_reset, obs, seed, shown, mask, info)
         return obs, info
 
     def _record_reset(
@@ -97,8 +95,7 @@ class BatchedCalls(BatchedRows):
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Step all environments; records a row, or two."""
         result = self._step_env(actions)
-        with self._recorded("step"):
-            self._record_step(actions, *result)
+        self._record_call("step", self._record_step, actions, *result)
         return result
 
     def _record_step(

@@ -17,7 +17,6 @@ from rollout_viewer.sources._terminal_pictures import terminal_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._spaces import Part
@@ -61,7 +60,10 @@ class BatchedRows:
 
     def _add_step(self, kind: Any, obs: Any, **step: Any) -> None:
         """Record a step, or a reset where `kind` is that."""
-        self.begins = kind == RESET
+        if RESET in kind.tobytes():
+            self.begins = kind == RESET
+        else:
+            self.begins = np.zeros(self.num_envs, np.bool_)
         self._before_last_row()
         self._add(kind, self._pictures, data=self._data(obs), **step)
         self._after_call()
@@ -117,8 +119,10 @@ class BatchedRows:
         """Whether `_add` makes rows."""
         return True
 
-    def _recorded(self, call: str) -> AbstractContextManager[None]:
-        """Return what surrounds all that is done beside a "reset" or "step"."""
+    def _record_call(
+        self, call: str, record: Callable[..., object], *args: Any
+    ) -> None:
+        """Do by ``record(*args)`` all that is done beside a "reset" or "step"."""
         raise NotImplementedError
 
     def _terminal_finder(
@@ -147,4 +151,6 @@ class BatchedRows:
         """Do what comes after all rows of a call."""
 
     def _data(self, obs: Any) -> dict[str, Any] | None:
+        if not self._parts:
+            return None
         return observation_data(obs, self._parts, [self.num_envs])

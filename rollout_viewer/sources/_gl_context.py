@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Where it was not imported, no environment has a viewer of it.
+_MUJOCO = "mujoco"
 # OpenGL's tests for objects, and the numbers of such in MuJoCo's MjrContext.
 _OBJECTS = (
     ("glIsFramebuffer", "offFBO"),
@@ -39,8 +41,7 @@ _OBJECTS = (
 
 def render_in_context(env: Any) -> Any:
     """Return what one environment renders, in its own context if it has one."""
-    viewer = _viewer_of(env)
-    if viewer is not None:
+    if _MUJOCO in sys.modules and (viewer := _viewer_of(env)) is not None:
         with contextlib.suppress(Exception):  # a renderer of another kind
             viewer.make_context_current()
             _restore_objects(viewer)
@@ -49,7 +50,7 @@ def render_in_context(env: Any) -> Any:
 
 def render_in_contexts(envs: Sequence[Any]) -> list[Any] | None:
     """Return what each env renders in its own context; None: none has one yet."""
-    if all(_viewer_of(env) is None for env in envs):
+    if _MUJOCO not in sys.modules or all(_viewer_of(env) is None for env in envs):
         return None
     return [render_in_context(env) for env in envs]
 
@@ -64,7 +65,7 @@ def _viewer_of(env: Any) -> Any:
 
 def _restore_objects(viewer: Any) -> None:
     """Make the objects of the current context again, if some of them are missing."""
-    mujoco = sys.modules.get("mujoco")
+    mujoco = sys.modules.get(_MUJOCO)
     if mujoco is None or "OpenGL" not in sys.modules:  # GLFW needs none
         return
     gl, made = importlib.import_module("OpenGL.GL"), viewer.con

@@ -8,12 +8,13 @@ are the recorder's. Knows recorders. Knows no environment.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._recorder.faults import always_raises
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rollout_viewer._recorder.recorder import Recorder
 
 
@@ -32,13 +33,24 @@ class SurvivesFaults:
         recorder: Recorder = self.recorder  # type: ignore[attr-defined]
         return recorder
 
-    def _recorded(self, call: str) -> _Guarded:
-        """Surround what is done to record a call, "reset" or "step".
+    def _record_call(
+        self, call: str, record: Callable[..., object], *args: Any
+    ) -> None:
+        """Record a call, "reset" or "step", by ``record(*args)``.
 
         Raises:
             Exception: It is the first of its kind, or one that always is raised.
         """
-        return _Guarded(self, call)
+        num_calls = self._guarded_recorder.num_calls
+        try:
+            record(*args)
+        except Exception as error:
+            is_known = call in self._known_calls
+            if not (is_known and self._survives(call, num_calls, error)):
+                raise
+        else:
+            if call not in self._known_calls:
+                self._known_calls |= {call}
 
     def _survives(self, call: str, num_calls: int, error: BaseException) -> bool:
         """Return whether what was raised is no more than a warning, which this gives.
@@ -59,29 +71,3 @@ class SurvivesFaults:
             "ones like it, which are not reported.",
         )
         return True
-
-
-class _Guarded(AbstractContextManager[None]):
-    """A context, written out: that of a generator takes three times as long."""
-
-    __slots__ = ("_call", "_num_calls", "_owner")
-
-    def __init__(self, owner: SurvivesFaults, call: str) -> None:
-        self._owner = owner
-        self._call = call
-        self._num_calls = owner._guarded_recorder.num_calls
-
-    def __enter__(self) -> None:
-        """Begin the call."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: Any
-    ) -> bool:
-        """End the call; return whether what was raised is no more than a warning."""
-        owner, call = self._owner, self._call
-        is_known = call in owner._known_calls
-        if error is None:
-            if not is_known:
-                owner._known_calls |= {call}
-            return False
-        return is_known and owner._survives(call, self._num_calls, error)

@@ -59,8 +59,7 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
         try:
             result = self._step_env(actions)
             if not (self._is_usual and self._record_like_last(actions, *result)):
-                with self._recorded("step"):
-                    self._record_step(actions, *result)
+                self._record_call("step", self._record_step, actions, *result)
         except Exception:
             self._is_torn = False
             raise

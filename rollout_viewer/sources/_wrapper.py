@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
 from rollout_viewer._errors import RenderError, RolloutViewerError
@@ -13,7 +12,7 @@ from rollout_viewer._recorder.views import RecorderViews
 from rollout_viewer.sources._guard import SurvivesFaults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -132,38 +131,46 @@ class VideoWrapper(RecorderViews):
         """The frames of this video so far, decoded as they are read."""
         return self._videos.frames
 
-    @contextlib.contextmanager
-    def _without_end(
-        self, stop: Callable[[], Any], warn: Callable[[str], Any]
-    ) -> Iterator[None]:
-        """Turn errors in the block into a warning: a recording ends no training.
+    def _record_call(
+        self, call: str, record: Callable[..., object], *args: Any
+    ) -> None:
+        """Record a call by ``record(*args)``, whose errors become a warning.
 
-        Before the first step, errors of the environment in `_rendered` stay errors: it
-        cannot be recorded at all.
-
-        Args:
-            stop: Stops the video that is recorded; it has the frames before.
-            warn: Of the framework; given a format.
+        A recording ends no training. Before the first step, errors of the environment
+        in `_rendered` stay errors: it cannot be recorded at all.
         """
+        del call
         try:
-            yield
+            record(*args)
         except Warning:  # made an error by a filter
             raise
         except Exception as error:
             is_envs, self._env_error = error is self._env_error, None
             if is_envs and not self._has_stepped:
                 raise
-            reasons = [described(error)]
-            is_recording = self.recording
-            if is_recording:
-                try:
-                    stop()
-                except Exception as second:
-                    reasons.append(described(second))
-            if is_recording or not self._has_warned:
-                self._has_warned = True
-                text = f"Recording stopped: {'; '.join(reasons)}"
-                warn(text.replace("%", "%%"))
+            self._end_video(error)
+
+    def _end_video(self, error: Exception) -> None:
+        """Stop the video that is recorded, which has the frames before an error."""
+        reasons = [described(error)]
+        is_recording = self.recording
+        if is_recording:
+            try:
+                self._stop()
+            except Exception as second:
+                reasons.append(described(second))
+        if is_recording or not self._has_warned:
+            self._has_warned = True
+            text = f"Recording stopped: {'; '.join(reasons)}"
+            self._warn(text.replace("%", "%%"))
+
+    def _stop(self) -> None:
+        """Stop the video that is recorded."""
+        raise NotImplementedError
+
+    def _warn(self, text: str) -> None:
+        """Warn, as the framework does; `text` is a format."""
+        raise NotImplementedError
 
     @property
     def _has_stepped(self) -> bool:

@@ -121,8 +121,7 @@ class RecordedObject(_Proxy):
         """Reset the environment; records the first row of an episode."""
         given = {name: value for name, value in options.items() if value is not None}
         obs, info = _as_pair(self.env.reset(**given))
-        with self._recorded("reset"):
-            self._record_reset(obs, given.get("seed"), info)
+        self._record_call("reset", self._record_reset, obs, given.get("seed"), info)
         return obs, info
 
     def _record_reset(self, obs: Any, seed: Any, info: Any) -> None:
@@ -140,8 +139,7 @@ class RecordedObject(_Proxy):
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Step the environment; records a row."""
         result = _as_five(self.env.step(action))
-        with self._recorded("step"):
-            self._record_step(action, *result)
+        self._record_call("step", self._record_step, action, *result)
         return result
 
     def _record_step(

@@ -92,8 +92,7 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
     ) -> tuple[dict[Any, Any], dict[Any, Any]]:
         """Reset the environment; records the first row of each agent's episode."""
         result: tuple[Any, Any] = self.env.reset(seed=seed, options=options)
-        with self._recorded("reset"):
-            self._record_reset(seed, options)
+        self._record_call("reset", self._record_reset, seed, options)
         return result
 
     def _record_reset(self, seed: int | None, options: dict[str, Any] | None) -> None:
@@ -109,8 +108,7 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
         """Step all agents; records a row."""
         stepped = self._live()
         result: tuple[Any, Any, Any, Any, Any] = self.env.step(actions)
-        with self._recorded("step"):
-            self._record_step(actions, stepped, *result[1:])
+        self._record_call("step", self._record_step, actions, stepped, *result[1:])
         return result
 
     def _record_step(

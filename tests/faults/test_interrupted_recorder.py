@@ -58,6 +58,7 @@ CALLS: list[tuple[tuple[Kind, Kind], tuple[bool, bool]]] = [
 ]
 OPTIONS: dict[str, dict[str, Any]] = {
     "usual": {},
+    "infos without success": {},
     "filtered": {"keep_episode": lambda episode: True},
     "render later": {"recipe": Recipe(make_env=lambda: None)},
     "numbers alone": {"recipe": Recipe(make_env=lambda: None)},
@@ -112,10 +113,16 @@ class Loop:
             action=np.full(2, number),
             data={"obs": np.full((2, 1), number)},
             infos={e: {"seed": number} for e, k in enumerate(kinds) if k == RESET},
-            step_info=None
-            if self.case == "numbers alone"
-            else [{"is_success": number % 2 == 0, "speed": number}] * 2,
+            step_info=self.info(number),
         )
+
+    def info(self, number: int) -> list[dict[str, Any]] | None:
+        if self.case == "numbers alone":
+            return None
+        success = {"is_success": number % 2 == 0}
+        if self.case == "infos without success":
+            success = {}
+        return [{**success, "speed": number}] * 2
 
     def fail(self, number: int) -> None:
         """Add a call where the row cannot be appended."""

@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._cache import background_rendering
+from rollout_viewer._process.waiting import Changed
+from rollout_viewer._recording import writer
 from rollout_viewer._recording.row_memory import GROUP_ROWS
 from rollout_viewer.testing import read_count
 from tests.faults.interrupts import (
@@ -330,3 +333,77 @@ def test_an_append_that_is_interrupted_anywhere_leaves_its_lock_to_others():
         with interrupted(at) as interrupt:
             add()
         assert is_free(cache._append_lock.lock), interrupt.where
+
+
+class Strict(Changed):
+    """A condition whose lock is taken by itself: no `__enter__` of Python code is.
+
+    Ctrl-C may come in one when the lock is taken, and then nothing gives it back. The
+    interpreter looks for it in no `__enter__` written in C.
+    """
+
+    def __enter__(self):
+        raise AssertionError("taken by Python code")
+
+
+@pytest.mark.parametrize("is_temporary", [True, False])
+def test_no_lock_of_the_writer_is_taken_by_python_code(
+    ram_path, is_temporary, monkeypatch
+):
+    monkeypatch.setattr(writer, "Changed", Strict)
+    path = None if is_temporary else ram_path / "run.rollout"
+    noise = np.random.default_rng(0).integers(0, 256, (1, 200, 200, 3), np.uint8)
+    cache = rv.FrameCache(path, disk_bytes=1_000_000)
+    cache.append_block({0: blocks_of(32)[0]})
+    cache.flush()
+    with pytest.warns(rv.RolloutViewerWarning, match="disk_bytes"):
+        for number in range(70):
+            cache.append(noise + np.uint8(number) * noise, reward=1.0)
+    with pytest.raises(rv.StorageError, match="disk_bytes"):
+        cache.close()
+
+
+def test_no_lock_of_rendering_is_taken_by_python_code(ram_path, monkeypatch):
+    monkeypatch.setattr(background_rendering, "Changed", Strict)
+    rendered = []
+    background = background_rendering.BackgroundRendering(
+        lambda *args, **_: rendered.append(args), lambda _: None, lambda: False
+    )
+    with rv.FrameCache() as cache:
+        cache.append(None, reset=[True])
+        background.warm_up(cache)
+        background.want(cache, [])
+        background.add(cache, background_rendering.EndedEpisode(0, 0, 1))
+        background.finish()
+        background.clear()
+        assert not background.problems()
+        assert rendered
+
+
+def interrupt_next_wait(changed: Any) -> None:
+    """Raise KeyboardInterrupt when this thread next waits, and the lock is free."""
+    release, thread = changed._release_save, threading.current_thread()
+
+    def release_and_raise() -> object:
+        found = release()
+        if threading.current_thread() is thread:
+            changed._release_save = release
+            raise KeyboardInterrupt
+        return found
+
+    changed._release_save = release_and_raise
+
+
+def test_ctrl_c_as_a_wait_begins_stays_what_it_is(ram_path):
+    with rv.FrameCache(ram_path / "run.rollout") as cache:
+        file_writer: Any = cache.recording
+        file_writer = file_writer._writer
+        append(cache, make_row(0), ("pixels",))
+        for number, call in enumerate((cache.flush, cache.close), 1):
+            append(cache, make_row(number), ("pixels",))
+            interrupt_next_wait(file_writer._changed)
+            with pytest.raises(KeyboardInterrupt):
+                call()
+            assert is_free(file_writer._lock)
+    with rv.open(cache.path) as reopened:
+        assert reopened.num_rows == 3

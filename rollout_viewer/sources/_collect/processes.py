@@ -414,8 +414,8 @@ class CollectPool:
         text = (
             f"rv.collect: expected workers that run to the end, got {self._num_deaths} "
             f"that ended early and were replaced ({self._why[-500:]}). "
-            f"{jobs.num_lost} unfinished episodes were lost; their rows are labelled "
-            '"lost".'
+            f"{jobs.num_lost} unfinished episodes were lost; those of which rows had "
+            'come are labelled "lost".'
         )
         if jobs.missing:
             seeds = [job.seed for job in jobs.missing]

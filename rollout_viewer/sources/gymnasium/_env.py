@@ -24,6 +24,7 @@ from rollout_viewer._replay.skipped_picture import picture_skipper, skip_nothing
 from rollout_viewer.sources._batched_calls import newest, reset_info
 from rollout_viewer.sources._batched_env import check_is_one, inferred_num_envs
 from rollout_viewer.sources._observation_check import ObservationCheck
+from rollout_viewer.sources._one_env import BOOLS, ENDED, KINDS
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
 from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
 from rollout_viewer.sources._wrapper import RecordingWrapper
@@ -46,14 +47,6 @@ if TYPE_CHECKING:
 else:
     # Gymnasium's parameters differ between releases.
     EnvWrapper = gymnasium.Wrapper
-
-
-_BOOLS = frozenset([bool, np.bool_])
-# Of one env: whether it ended, and what a call was to it.
-_ENDED = tuple(np.array([ended]) for ended in (False, True))
-_RESET, _STEP = (np.array([kind], np.uint8) for kind in (Kind.RESET, Kind.STEP))
-for _constant in (*_ENDED, _RESET, _STEP):
-    _constant.flags.writeable = False
 
 
 class RecordedEnv(RecordingWrapper, EnvWrapper):
@@ -138,8 +131,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         obs, info = self.env.reset(seed=seed, options=options)
         if seed is None and options is None and self._put_reset(obs, info):
             return obs, info
-        with self._recorded("reset"):
-            self._record_reset(obs, seed, options, info)
+        self._record_call("reset", self._record_reset, obs, seed, options, info)
         return obs, info
 
     def _put_reset(self, obs: Any, info: Any) -> bool:
@@ -221,7 +213,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         result = self.env.step(action)
         if (buffer := self.recorder.buffer) is not None and not self._has_ended:
             obs, reward, terminated, truncated, info = result
-            if type(terminated) in _BOOLS and type(truncated) in _BOOLS:
+            if type(terminated) in BOOLS and type(truncated) in BOOLS:
                 flags = 0
                 if terminated or truncated:
                     flags = _flags(terminated, truncated)
@@ -242,8 +234,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
                 if flags:
                     self._has_ended = False  # as it was
         if not (self._is_simple and self._record_like_last(action, *result)):
-            with self._recorded("step"):
-                self._record_step(action, *result)
+            self._record_call("step", self._record_step, action, *result)
         return result
 
     def _record_like_last(
@@ -260,8 +251,8 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         Nearly all are, where pictures are rendered later. False: nothing was recorded.
         """
         if not (
-            type(terminated) in _BOOLS
-            and type(truncated) in _BOOLS
+            type(terminated) in BOOLS
+            and type(truncated) in BOOLS
             and type(obs) is np.ndarray
             and not self._has_ended
         ):
@@ -291,17 +282,19 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         truncated: Any,
         info: Any,
     ) -> None:
-        self._skip_picture()
-        check_is_one(terminated, self.env)
+        if self._skip_picture is not skip_nothing:
+            self._skip_picture()
+        if type(terminated) not in BOOLS:
+            check_is_one(terminated, self.env)
         begins = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)
         self._begins[0] = begins
         self.recorder.add(
-            _RESET if begins else _STEP,
+            KINDS[RESET if begins else STEP],
             self._pictures,
             reward=one_reward(reward),
-            terminated=_ENDED[bool(terminated)],
-            truncated=_ENDED[bool(truncated)],
+            terminated=ENDED[bool(terminated)],
+            truncated=ENDED[bool(truncated)],
             action=one_action(action, self._action_parts),
             data=self._data(obs),
             infos={0: self._start_info()} if begins else None,
@@ -354,7 +347,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         return [newest(render(self.env))]
 
     def _data(self, obs: Any) -> dict[str, Any] | None:
-        data = observation_data(obs, self._parts, [1])
+        data = observation_data(obs, self._parts, [1]) if self._parts else None
         return data if self._check is None else self._check.of_one(data, obs)
 
 

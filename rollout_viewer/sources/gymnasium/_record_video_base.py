@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import math
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from rollout_viewer.sources.gymnasium._env_info import env_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rollout_viewer._cache.cache import FrameCache
@@ -202,7 +202,7 @@ class RecordVideoBase(VideoWrapper):
     def record(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> int | None:
         """Record a row; an emptied list of pictures gives none."""
         try:
-            return self._videos.add(kind, lambda: self._rendered(pictures), **call)
+            return self._videos.add(kind, partial(self._rendered, pictures), **call)
         except EmptyListError:
             gym_logger.warn(
                 "Trying to capture render frame but 'env.render()' has just been "
@@ -210,9 +210,13 @@ class RecordVideoBase(VideoWrapper):
             )
         return None
 
-    def recorded(self) -> AbstractContextManager[None]:
-        """Return what turns errors into a warning and the end of the video."""
-        return self._without_end(self._stop, gym_logger.warn)
+    def record_call(self, record: Callable[..., object], *args: Any) -> None:
+        """Do ``record(*args)``, whose errors become a warning and end the video."""
+        # Not the one of a batch, which calls this.
+        VideoWrapper._record_call(self, "", record, *args)
+
+    def _warn(self, text: str) -> None:
+        gym_logger.warn(text)
 
     @property
     def _has_stepped(self) -> bool:
@@ -220,7 +224,7 @@ class RecordVideoBase(VideoWrapper):
 
     def stop_if_full(self) -> None:
         """Stop a video that has all its frames."""
-        if self.recording and self._videos.num_frames > self.video_length:
+        if self._videos.num_frames > self.video_length and self.recording:
             self._stop()
 
     def _stop(self, *, is_asked: bool = False) -> None:

@@ -9,7 +9,6 @@ from rollout_viewer.sources._batched_env import autoreset_mode, parts_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
 
     import numpy as np
     import numpy.typing as npt
@@ -46,8 +45,11 @@ class BatchedVideoCalls(BatchedCalls):
             owner.start_at_episode()
         owner.start_at_step()
 
-    def _recorded(self, call: str) -> AbstractContextManager[None]:
-        return self._owner.recorded()
+    def _record_call(
+        self, call: str, record: Callable[..., object], *args: Any
+    ) -> None:
+        del call
+        self._owner.record_call(record, *args)
 
     def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
         self._owner.record(kind, pictures, **call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
 import gymnasium
@@ -23,6 +24,7 @@ from rollout_viewer.sources._batched_env import (
 )
 from rollout_viewer.sources._gl_context import render_in_context
 from rollout_viewer.sources._observation_check import ObservationCheck
+from rollout_viewer.sources._one_env import BOOLS, ENDED, KINDS
 from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
 from rollout_viewer.sources.gymnasium._env import EnvWrapper
 from rollout_viewer.sources.gymnasium._env_info import resets_itself
@@ -189,6 +191,10 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
             check_render_mode(env)
         check_folder(video_folder, overwrite=overwrite)
         self._parts = parts_of(env.observation_space)
+        # Only whether it has parts is asked for, in each step.
+        actions = getattr(env, "action_space", None)
+        has_parts = getattr(actions, "spaces", None) is not None
+        self._action_parts = actions if has_parts else None
         self._resets_itself = resets_itself(env)
         self._has_ended = False
         self._was_reset = False
@@ -218,8 +224,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         obs, info = self.env.reset(seed=seed, options=options)
         # Not within `recorded`: an environment or a cache that does not fit raises.
         self._find_batch(obs)
-        with self.recorded():
-            self._record_reset(obs, seed, options, info, start)
+        self.record_call(self._record_reset, obs, seed, options, info, start)
         return obs, info
 
     def _start_of_episode(self, seed: Any, options: Any) -> dict[str, bytes]:
@@ -251,7 +256,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self.start_at_episode()
         self._is_running = True
         episode_info = {**reset_info(seed, options), **start}
-        if self._is_recorded:
+        if self._videos.takes_rows:
             self._keep(
                 RESET,
                 data=self._data(obs),
@@ -272,8 +277,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
             start = self._start_of_episode(None, None)
         result = self.env.step(action)
         self.step_id += 1
-        with self.recorded():
-            self._record_step(action, *result, start)
+        self.record_call(self._record_step, action, *result, start)
         return result
 
     def _record_step(
@@ -286,19 +290,22 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         info: Any,
         start: Mapping[str, bytes],
     ) -> None:
-        self._skip_picture()
-        check_is_one(terminated, self.env)
+        if self._skip_picture is not skip_nothing:
+            self._skip_picture()
+        if type(terminated) not in BOOLS:
+            check_is_one(terminated, self.env)
         is_reset = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)
-        self.start_at_step()
+        if self.step_trigger is not None:
+            self.start_at_step()
         self._is_running = True
-        if self._is_recorded:
+        if self._videos.takes_rows:
             self._keep(
                 RESET if is_reset else STEP,
                 reward=one_reward(reward),
-                terminated=[bool(terminated)],
-                truncated=[bool(truncated)],
-                action=one_action(action, self.action_space),
+                terminated=ENDED[bool(terminated)],
+                truncated=ENDED[bool(truncated)],
+                action=one_action(action, self._action_parts),
                 data=self._data(obs),
                 infos={0: start} if is_reset else None,
                 step_info=[info] if info else None,
@@ -339,13 +346,10 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         is_later = self._check is not None
         if not self.recording or self._batch is not None or is_later:
             return
-        with self.recorded():
-            self._videos.add_picture(
-                lambda: [newest_image(self._rendered(self._render))]
-            )
-
-    def _render(self) -> Any:
-        return render_in_context(self.env)
+        render = partial(render_in_context, self.env)
+        self.record_call(
+            self._videos.add_picture, lambda: [newest_image(self._rendered(render))]
+        )
 
     def render(self) -> Any:
         """Return what the environment renders.
@@ -374,16 +378,13 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         finally:
             self.env.close()
 
-    @property
-    def _is_recorded(self) -> bool:
-        """Whether calls get rows now."""
-        return self.recording or self._videos.records_all
-
     def _keep(self, kind: int, **call: Any) -> None:
         others: list[Any] = []
 
         def picture() -> list[Any]:
-            frame = self._render()
+            frame = render_in_context(self.env)
+            if type(frame) is np.ndarray:
+                return [frame]
             if isinstance(frame, list):
                 if not frame:
                     raise EmptyListError
@@ -391,12 +392,12 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
                 others.append(None)  # the recorded one: its row is not known yet
             return [newest_image(frame)]
 
-        row = self.record([kind], picture, **call)
+        row = self.record(KINDS[kind], picture, **call)
         if others:
             others[-1:] = [] if row is None else [row]
             self._history += others
         self.stop_if_full()
 
     def _data(self, obs: Any) -> dict[str, Any] | None:
-        data = observation_data(obs, self._parts, [1])
+        data = observation_data(obs, self._parts, [1]) if self._parts else None
         return data if self._check is None else self._check.of_one(data, obs)

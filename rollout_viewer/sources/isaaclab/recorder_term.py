@@ -88,20 +88,17 @@ class RolloutRecorder(SurvivesFaults, RecorderViews, RecorderTerm):  # type: ign
     def record_pre_step(self) -> tuple[None, None]:
         """Append the rows of the last step, which have come meanwhile."""
         if self.rows.is_waiting:
-            with self._recorded("step"):
-                self.rows.append_waiting()
+            self._record_call("step", self.rows.append_waiting)
         return None, None
 
     def record_post_step(self) -> tuple[None, None]:
         """Record a step; its ended envs are not reset yet."""
-        with self._recorded("step"):
-            self.rows.note_step()
+        self._record_call("step", self.rows.note_step)
         return None, None
 
     def record_post_reset(self, env_ids: Any) -> tuple[None, None]:
         """Record a reset of envs: numbers, a tensor, a slice, or None for all."""
-        with self._recorded("reset"):
-            self.rows.note_reset(env_ids)
+        self._record_call("reset", self.rows.note_reset, env_ids)
         return None, None
 
     def close(self, file_path: str = "") -> None:

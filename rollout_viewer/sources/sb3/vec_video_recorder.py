@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from gymnasium import logger as gym_logger
@@ -18,7 +19,6 @@ from rollout_viewer.sources.sb3._vec_calls import VecCalls, env_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from stable_baselines3.common.vec_env import VecEnv
@@ -162,11 +162,12 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
 
     def _before_last_row(self) -> None:
         self.step_id += 1
-        if not self.recording and self.record_video_trigger(self.step_id):
+        is_recording = self._videos.name is not None
+        if not is_recording and self.record_video_trigger(self.step_id):
             self._start()
 
     def _after_call(self) -> None:
-        if self.recording and self._videos.num_frames > self.video_length:
+        if self._videos.num_frames > self.video_length and self.recording:
             self._stop()
 
     def _start(self) -> None:
@@ -186,14 +187,16 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             self.video_path, self.video_name = str(path), path.name
 
     def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
-        self._videos.add(kind, lambda: self._rendered(pictures), **call)
+        self._videos.add(kind, partial(self._rendered, pictures), **call)
 
     @property
     def _has_stepped(self) -> bool:
         return self.step_id > 0
 
-    def _recorded(self, call: str) -> AbstractContextManager[None]:
-        return self._without_end(self._stop, gym_logger.warn)
+    _record_call = VideoWrapper._record_call
+
+    def _warn(self, text: str) -> None:
+        gym_logger.warn(text)
 
 
 def grid_columns(count: int, _: tuple[int, int]) -> int:

@@ -88,10 +88,10 @@ class CallReader:
 
     def num_envs(self, entries: Entries) -> int:
         """Return the number of envs: of the batch, or of pictures if there are more."""
-        counts = [
-            self._reader(camera).count(*entry) for camera, entry in entries.items()
-        ]
-        return max(self._num_envs, *counts)
+        count = self._num_envs
+        for camera, entry in entries.items():
+            count = max(count, self._reader(camera).count(*entry))
+        return count
 
     def cameras(self, entries: Entries) -> dict[str, list[Any]]:
         """Return each camera's pictures, (H, W, 3) each."""
@@ -111,8 +111,8 @@ class CallReader:
 
     def row(self, call: Call, num_envs: int) -> CallRow:
         """Return what the call was to each env."""
-        before, after = self._numbers.of(call.before, call.after, num_envs=num_envs)
-        call = call._replace(before=before, after=after)
+        found = self._numbers.of_call(call.before, call.after, num_envs=num_envs)
+        call = Call(call.is_reset, *found)
         kinds = self._steps.kinds(call, num_envs)
         if call.is_reset:
             return CallRow(kinds, {}, None)
@@ -133,6 +133,8 @@ class CallReader:
         return bool(self._steps.ends(after, num_envs).any.all())
 
     def _reader(self, camera: str) -> PictureReader:
-        if camera not in self._readers:
-            self._readers[camera] = PictureReader(self._channels, self._center_crop)
-        return self._readers[camera]
+        reader = self._readers.get(camera)
+        if reader is None:
+            reader = PictureReader(self._channels, self._center_crop)
+            self._readers[camera] = reader
+        return reader

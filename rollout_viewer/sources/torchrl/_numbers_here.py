@@ -13,7 +13,7 @@ from tensordict import LazyStackedTensorDict, TensorDict
 
 from rollout_viewer.sources._device_copies import DeviceCopies, is_elsewhere
 from rollout_viewer.sources._spaces import MAX_OBS_BYTES
-from rollout_viewer.sources.torchrl._entries import entry_of
+from rollout_viewer.sources.torchrl._entries import entry_of, plain_entries
 
 if TYPE_CHECKING:
     from tensordict import TensorDictBase
@@ -28,6 +28,13 @@ class NumbersHere:
 
     def __init__(self) -> None:
         self.copies = DeviceCopies()
+
+    def of_call(self, before: Any, after: Any, *, num_envs: int) -> list[Any]:
+        """Return the tensordicts of a call as `of` does, or their `PlainEntries`."""
+        plain = [plain_entries(before), plain_entries(after)]
+        if plain[0] is None or plain[1] is None:
+            return self.of(before, after, num_envs=num_envs)
+        return plain
 
     def of(self, *tensordicts: TensorDictBase | None, num_envs: int) -> list[Any]:
         """Return tensordicts whose numbers are on this side; pictures are as they were.

@@ -107,6 +107,8 @@ class PictureReader:
 
 def as_data(value: Any) -> torch.Tensor | list[Any]:
     """Return an entry as one tensor, or as a list of an array for each env."""
+    if type(value) is torch.Tensor:
+        return value
     if isinstance(value, NonTensorData):
         value = value.data
     if isinstance(value, NonTensorStack):

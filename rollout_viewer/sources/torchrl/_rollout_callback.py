@@ -83,11 +83,10 @@ class RolloutCallback(SurvivesFaults):
         has_key = entry_of(following, self._key) is not None
         if self.recorder is None:
             self.recorder = self._begin(env, has_key)
-        with self._recorded("step"):
-            self._record(env, tensordict, is_first=is_first, has_key=has_key)
+        self._record_call("step", self._record, env, tensordict, is_first, has_key)
 
     def _record(
-        self, env: Any, tensordict: TensorDictBase, *, is_first: bool, has_key: bool
+        self, env: Any, tensordict: TensorDictBase, is_first: bool, has_key: bool
     ) -> None:
         full = tensordict.get("next", None)
         following = tensordict if full is None else full
@@ -96,7 +95,7 @@ class RolloutCallback(SurvivesFaults):
         n = recorder.num_envs
         source = PictureSource(env, self._key if has_key else None)
         steps = StepReader(env)
-        before, after = self._numbers.of(tensordict, following, num_envs=n)
+        before, after = self._numbers.of_call(tensordict, following, num_envs=n)
         ends = steps.ends(after, n)
         stepped = np.ones(n, np.bool_) if full is not None else ~self._ended
         if full is not None and has_key:

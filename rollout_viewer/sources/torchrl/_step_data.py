@@ -7,6 +7,7 @@ tensordicts and rows. Knows nothing of pictures.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,7 @@ import torch
 
 from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer._recording.step_row import IDLE, RESET, STEP
-from rollout_viewer.sources.torchrl._entries import entry_of
+from rollout_viewer.sources.torchrl._entries import PlainEntries, entry_of
 from rollout_viewer.sources.torchrl._env_info import innermost
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ _NO_INFO = frozenset(
         *("truncated", "_reset", "_step", "is_init"),
     ]
 )
+# Among the bytes of bools: finding it is faster than `np.any`.
+_TRUE = 1
+_IDLE = np.uint8(IDLE)
+_PLAIN = frozenset([torch.bool, torch.float32, torch.float64, torch.int64, torch.uint8])
 # Of one env: larger entries are states and pictures.
 MAX_INFO_NUMBERS = 512
 
@@ -80,6 +85,7 @@ class StepReader:
         self._rewards: list[Key] = list(getattr(base, "reward_keys", ["reward"]))
         self._actions: list[Key] = list(getattr(base, "action_keys", ["action"]))
         self._known = {_dotted(key) for key in (*self._rewards, *self._actions)}
+        self._all_known = self._known | _NO_INFO
         done_keys: list[Key] = list(getattr(base, "done_keys", ["done"]))
         # A group of agents has its own ends; those of the whole env take precedence.
         groups = list(dict.fromkeys(_group(key) for key in done_keys))
@@ -87,19 +93,16 @@ class StepReader:
 
     def kinds(self, call: Call, num_envs: int) -> npt.NDArray[np.uint8]:
         """Return what the call was to each env, by its ``_reset`` or ``_step`` mask."""
-        kind = RESET if call.is_reset else STEP
-        kinds = np.full(num_envs, kind, np.uint8)
+        kinds = _all_of(RESET if call.is_reset else STEP, num_envs)
         name = "_reset" if call.is_reset else "_step"
         mask = self._combined(call.before, name, num_envs, np.any)
-        if mask is not None:
-            kinds[~mask] = IDLE
-        return kinds
+        return kinds if mask is None else np.where(mask, kinds, _IDLE)
 
     def ends(self, after: TensorDictBase | None, num_envs: int) -> Ends:
         """Return the ends; ``done`` alone counts as a termination."""
         none = np.zeros(num_envs, np.bool_)
         done = self._combined(after, "done", num_envs, np.all)
-        if done is not None and not np.count_nonzero(done):
+        if done is not None and _TRUE not in done.tobytes():
             return Ends(none, none)  # the fast path of most steps
         terminated = self._combined(after, "terminated", num_envs, np.all)
         truncated = self._combined(after, "truncated", num_envs, np.all)
@@ -147,11 +150,7 @@ class StepReader:
         if after is None:
             return {}
         found = {}
-        for key in after.keys(include_nested=True, leaves_only=True):
-            name = _dotted(key)
-            if name in self._known or name.rpartition(".")[2] in _NO_INFO:
-                continue
-            value = entry_of(after, key)
+        for name, value in self._others(after):
             is_small = isinstance(value, torch.Tensor) and (
                 0 < value.numel() <= MAX_INFO_NUMBERS * num_envs
             )
@@ -163,6 +162,23 @@ class StepReader:
                 each = array.reshape(num_envs, *shape)
                 found[name] = each[:, 0] if shape == (1,) else each
         return found
+
+    def _others(self, after: TensorDictBase | PlainEntries) -> list[tuple[str, Any]]:
+        """Return the entries that are none of those known, by dotted name."""
+        if isinstance(after, PlainEntries):
+            known, values = self._all_known, after.values
+            # Nearly always none is left: this is decided in one look-up for each.
+            left = [name for name in values if name not in known]
+            return [(name, values[name]) for name in left if not self._is_known(name)]
+        keys = after.keys(include_nested=True, leaves_only=True)
+        return [
+            (_dotted(key), entry_of(after, key))
+            for key in keys
+            if not self._is_known(_dotted(key))
+        ]
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._known or name.rpartition(".")[2] in _NO_INFO
 
     def action(
         self, before: TensorDictBase | None, num_envs: int
@@ -193,6 +209,14 @@ class StepReader:
         return found
 
 
+@functools.cache
+def _all_of(kind: int, num_envs: int) -> npt.NDArray[np.uint8]:
+    """Return a kind for each env; not to be changed."""
+    kinds = np.full(num_envs, kind, np.uint8)
+    kinds.flags.writeable = False
+    return kinds
+
+
 def _dotted(key: Key) -> str:
     return key if isinstance(key, str) else ".".join(key)
 
@@ -204,7 +228,11 @@ def _group(key: Key) -> tuple[str, ...]:
 def _numpy(value: Any) -> npt.NDArray[Any] | None:
     if not isinstance(value, torch.Tensor):
         return None
-    array: npt.NDArray[Any] = as_numpy(value)
+    array: npt.NDArray[Any]
+    if value.is_cpu and value.dtype in _PLAIN and not value.requires_grad:
+        array = value.numpy()  # what `as_numpy` comes to
+    else:
+        array = as_numpy(value)
     return array
 
 

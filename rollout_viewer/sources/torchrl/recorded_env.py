@@ -155,8 +155,7 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
     def _reset(
         self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
     ) -> TensorDictBase:
-        with self._recorded("reset"):
-            self._record_reset(tensordict, tensordict_reset)
+        self._record_call("reset", self._record_reset, tensordict, tensordict_reset)
         return tensordict_reset
 
     def _record_reset(
@@ -165,7 +164,7 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
         if not self.recorder.cache.num_rows and (fps := as_fps(fps_of(self.parent))):
             self.recorder.cache.mark_fps(fps)  # known now if workers were just started
         n = self.recorder.num_envs
-        before, after = self._numbers.of(tensordict, tensordict_reset, num_envs=n)
+        before, after = self._numbers.of_call(tensordict, tensordict_reset, num_envs=n)
         kinds = self._steps.kinds(Call(True, before, after), n)
         self.begins = kinds == RESET
         info: dict[str, Any] = {} if self.seed is None else {"seed": int(self.seed)}
@@ -184,15 +183,14 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
     def _step(
         self, tensordict: TensorDictBase, next_tensordict: TensorDictBase
     ) -> TensorDictBase:
-        with self._recorded("step"):
-            self._record_step(tensordict, next_tensordict)
+        self._record_call("step", self._record_step, tensordict, next_tensordict)
         return next_tensordict
 
     def _record_step(
         self, tensordict: TensorDictBase, next_tensordict: TensorDictBase
     ) -> None:
         n = self.recorder.num_envs
-        before, after = self._numbers.of(tensordict, next_tensordict, num_envs=n)
+        before, after = self._numbers.of_call(tensordict, next_tensordict, num_envs=n)
         kinds = self._steps.kinds(Call(False, before, after), n)
         ends = self._steps.ends(after, n)
         ended = ends.any & (kinds == STEP)

@@ -16,6 +16,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 from torchrl.record import VideoRecorder as TorchRLVideoRecorder
 
 from rollout_viewer._cache.cache import FrameCache
@@ -354,37 +355,39 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
             if self._rows is None:
                 self._record_later(call)
             else:
-                with self._recorded("reset" if call.is_reset else "step"):
-                    self._record_later(call)
+                self._record_call(_kind_of(call), self._record_later, call)
             return td
         entries = self._entries(td)
         if entries and (call.before is None or self._rows is None):
             self._record(entries, call)
         elif entries:  # a call of an environment that has been recorded before
-            with self._recorded("reset" if call.is_reset else "step"):
-                self._record(entries, call)
+            self._record_call(_kind_of(call), self._record, entries, call)
         return td
 
     def _entries(self, td: TensorDictBase) -> Entries:
         """Return the cameras' entries, and set `out_keys`."""
-        entries = entries_of(td, self.in_keys)
-        for in_key, out_key in zip(self.in_keys, self.out_keys, strict=True):
+        in_keys = self.in_keys
+        entries = entries_of(td, in_keys)
+        for in_key, out_key in zip(in_keys, self.out_keys, strict=True):
             entry = entries.get(camera_of(in_key))
             if entry is not None:
-                td.set(out_key, entry[0])
+                # An entry that is written to where it is stays as it is.
+                if in_key != out_key or type(entry[0]) is not torch.Tensor:
+                    td.set(out_key, entry[0])
             elif not (self.missing_tolerance or is_switched_off(self._env(), in_key)):
                 raise KeyError(f"{self}: '{in_key}' not found in tensordict {td}")
         return entries
 
     def _counts(self) -> bool:
         """Count a call; return whether it is kept."""
-        self.count += 1
+        # Past the checks of `Module.__setattr__`, which take as long as all else here.
+        self.__dict__["count"] += 1
         is_full = self.max_frames is not None and len(self.obs) >= self.max_frames
         return self.count % self.skip == 0 and not is_full
 
     def _record(self, entries: Entries, call: Call) -> None:
-        is_kept = self._counts()
-        if self.parent is None and not self.make_grid:
+        is_kept, is_grid = self._counts(), self.make_grid
+        if not is_grid and self.parent is None:
             if is_kept:
                 cameras = self._reader().cameras(entries)
                 room = min(len(one) for one in cameras.values())
@@ -398,7 +401,7 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
             None if call.before is None else reader.row(call, num_envs),
             functools.partial(reader.pictures, entries, num_envs),
             is_kept=is_kept,
-            is_grid=self.make_grid,
+            is_grid=is_grid,
             room=num_envs if self.max_frames is None else self._room(),
         )
 
@@ -578,6 +581,10 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
         super().__setstate__(state)
         self._start_anew()
         self._obs = self._new_obs()
+
+
+def _kind_of(call: Call) -> str:
+    return "reset" if call.is_reset else "step"
 
 
 def _checked(name: str, value: Any) -> int | None:
