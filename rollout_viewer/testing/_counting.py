@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,8 @@ MAX_ROW, MAX_ENV = (1 << 16) - 1, (1 << 12) - 1
 _BLACK, _WHITE = 16, 240
 # After any codec, the mean of a block's middle differs from gray by more than this.
 _UNCLEAR = 40
+# By how much a number is shifted for the bit of each block.
+_SHIFTS = np.arange(BLOCK_ROWS * BLOCK_COLUMNS)[::-1].reshape(BLOCK_ROWS, -1)
 
 
 def counting_frames(
@@ -67,14 +70,9 @@ def counting_frame(
             f"(height x width), got {height!r} x {width!r}."
         )
     number = (row << 16) | (env << 4) | _checksum(row, env)
-    count = BLOCK_ROWS * BLOCK_COLUMNS
-    bits = [number >> (count - 1 - i) & 1 for i in range(count)]
-    blocks = np.where(np.reshape(bits, (BLOCK_ROWS, BLOCK_COLUMNS)), _WHITE, _BLACK)
-    # A pixel belongs to the block that contains its centre.
-    y = (2 * np.arange(height) + 1) * BLOCK_ROWS // (2 * height)
-    x = (2 * np.arange(width) + 1) * BLOCK_COLUMNS // (2 * width)
-    gray = blocks.astype(np.uint8)[y[:, None], x]
-    return np.repeat(gray[..., None], 3, axis=2)
+    blocks = np.where(number >> _SHIFTS & 1, _WHITE, _BLACK).astype(np.uint8)
+    y, x = _block_of(height, BLOCK_ROWS), _block_of(width, BLOCK_COLUMNS)
+    return np.repeat(blocks[y[:, None], x, None], 3, axis=2)
 
 
 def read_count(picture: Any) -> tuple[int, int]:
@@ -88,19 +86,13 @@ def read_count(picture: Any) -> tuple[int, int]:
         ValueError: It is no counting frame, or too damaged to be read.
     """
     pixels = np.asarray(picture, np.float64)
-    gray = pixels[..., :3].mean(axis=-1) if pixels.ndim == 3 else pixels
-    height, width = gray.shape
-    bits = 0
-    is_clear = True
-    for index in range(BLOCK_ROWS * BLOCK_COLUMNS):
-        row, column = divmod(index, BLOCK_COLUMNS)
-        rows = _middle(row * height / BLOCK_ROWS, (row + 1) * height / BLOCK_ROWS)
-        columns = _middle(
-            column * width / BLOCK_COLUMNS, (column + 1) * width / BLOCK_COLUMNS
-        )
-        level = gray[rows, columns].mean() - (_BLACK + _WHITE) / 2
-        bits = bits << 1 | int(level > 0)
-        is_clear &= bool(abs(level) > _UNCLEAR)
+    height, width = pixels.shape[:2]
+    # The mean of each block's middle: first over the pixels of a column, then of a row.
+    lines = _middles(height, BLOCK_ROWS) @ pixels.reshape(height, -1)
+    lines = lines.reshape(BLOCK_ROWS, width, -1)[..., :3].mean(axis=-1)
+    levels = lines @ _middles(width, BLOCK_COLUMNS).T - (_BLACK + _WHITE) / 2
+    bits = sum(1 << int(shift) for shift in _SHIFTS[levels > 0])
+    is_clear = bool((np.abs(levels) > _UNCLEAR).all())
     found, env, checksum = bits >> 16, bits >> 4 & MAX_ENV, bits & 15
     if not is_clear or checksum != _checksum(found, env):
         raise ValueError(
@@ -120,14 +112,28 @@ def read_row(picture: Any, *, height: int = 48, width: int = 64) -> int:
     return read_count(np.asarray(picture)[:height, :width])[0]
 
 
-def _middle(start: float, stop: float) -> slice:
-    """Return the middle half of a block's pixels, one at least."""
-    quarter = (stop - start) / 4
-    first, last = int(np.ceil(start + quarter - 0.5)), int(stop - quarter + 0.5)
-    if first >= last:
-        first = int((start + stop) / 2)
-        last = first + 1
-    return slice(first, last)
+@functools.lru_cache
+def _block_of(length: int, num_blocks: int) -> npt.NDArray[np.int64]:
+    """Return the block of each pixel along an axis: that which contains its centre."""
+    return (2 * np.arange(length) + 1) * num_blocks // (2 * length)
+
+
+@functools.lru_cache
+def _middles(length: int, num_blocks: int) -> npt.NDArray[np.float64]:
+    """Return what each pixel counts in the mean of the middle half of each block.
+
+    Shape (num_blocks, length); of one pixel at least.
+    """
+    weights = np.zeros((num_blocks, length))
+    for block in range(num_blocks):
+        start, stop = (at * length / num_blocks for at in (block, block + 1))
+        quarter = (stop - start) / 4
+        first, last = int(np.ceil(start + quarter - 0.5)), int(stop - quarter + 0.5)
+        if first >= last:
+            first = int((start + stop) / 2)
+            last = first + 1
+        weights[block, first:last] = 1 / (last - first)
+    return weights
 
 
 def _checksum(row: int, env: int) -> int:

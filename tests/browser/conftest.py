@@ -9,7 +9,7 @@
         notebook.page.wait_for_selector(".rollout-viewer")
 
 Both run for the whole session, and so does a page with JupyterLab in it: one takes four
-seconds to load. `lab(..., is_alone=True)` is for a test that loads its page anew.
+seconds to load. `lab(..., is_alone=True)` is for a test that needs a page of its own.
 Traps avoided here: `data-status=idle` does not mean that a kernel is ready (an early
 run opens a "Select Kernel" dialog), and `page.evaluate` has no timeout of its own.
 """
@@ -25,6 +25,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -54,6 +55,9 @@ FLAGS = [
 VIEWPORT = {"width": 1280, "height": 1000}
 TIMEOUT_MS = 30_000
 expect.set_options(timeout=TIMEOUT_MS)
+
+# Whoever needs one of these needs a server; `front_end` asks for either.
+JUPYTER = {"jupyter", "jupyter_notebook", "front_end"}
 
 # `jupyter`, which ends when this process does, also when that is killed: a worker of
 # pytest-xdist is, where the run is broken off.
@@ -154,12 +158,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     What fails is run once more, on a new page: JupyterLab and a kernel start here while
     other tests take both cores. The summary lists each test that needed it.
+
+    Of workers beside each other, one has JupyterLab and one all other pages: JupyterLab
+    takes ten seconds of a core to start.
     """
     here = pathlib.Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.flaky(reruns=1))
+            has_jupyter = not JUPYTER.isdisjoint(getattr(item, "fixturenames", ()))
+            group = "jupyter" if has_jupyter else "pages"
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -271,7 +281,7 @@ def opened(
 
     for notebook in opened:
         notebook.leave()
-        jupyter.stop_kernel(notebook.kernel)
+        jupyter.leave_kernel(notebook.kernel)
 
 
 class Desk:
@@ -325,6 +335,7 @@ class JupyterServer:
         self.static = root / "static"  # of pages that a test brings: /static/...
         self.static.mkdir()
         self.url = ""  # known when it has started
+        self._leaving: list[threading.Thread] = []
         self._log = (root / "server.log").open("wb")
         # no question about news above what the tests click
         folder = root / "state" / "settings" / "@jupyterlab" / "apputils-extension"
@@ -378,6 +389,8 @@ class JupyterServer:
         raise RuntimeError(f"jupyter did not start:\n{log}")
 
     def __exit__(self, *exc: object) -> None:
+        for thread in self._leaving:
+            thread.join()
         with contextlib.suppress(OSError):
             for kernel in json.loads(self.get("/api/kernels")):
                 self.stop_kernel(kernel["id"])
@@ -419,6 +432,12 @@ class JupyterServer:
             capture_output=True,
         )
 
+    def leave_kernel(self, kernel: str) -> None:
+        """End a kernel beside what comes next: it is half a second of waiting."""
+        thread = threading.Thread(target=self.stop_kernel, args=[kernel], daemon=True)
+        thread.start()
+        self._leaving.append(thread)
+
     def stop_kernel(self, kernel: str) -> None:
         """End a kernel; it may have ended before."""
         with contextlib.suppress(OSError):
@@ -450,8 +469,10 @@ class Notebook:
 
     def reload(self) -> None:
         """Load JupyterLab anew, with the notebook, whatever of its layout was kept."""
+        is_desk = self.page.evaluate("() => window.isDesk")
         self.page.reload()
         self.page.wait_for_function(RESTORED_JS)
+        self.page.evaluate("isDesk => { window.isDesk = isDesk; }", is_desk)
         self.page.wait_for_function(OPEN_JS, arg=self._path)
 
     def leave(self) -> None:

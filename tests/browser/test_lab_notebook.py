@@ -17,7 +17,7 @@ def open_viewer(lab, *cells, **options):
 
 
 def test_a_reloaded_page_is_where_it_was(lab):
-    notebook, viewer = open_viewer(lab, SHOW, is_alone=True)
+    notebook, viewer = open_viewer(lab, SHOW)
     viewer.press("Home", "Shift+ArrowRight", "i", "Shift+ArrowRight", "o")
     viewer.press("ArrowLeft", "ArrowLeft", "ArrowLeft", "b", "Enter")
     viewer.press("n", "n", "]")

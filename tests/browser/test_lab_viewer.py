@@ -409,7 +409,7 @@ def test_python_moves_the_playhead_of_the_page(lab):
 
 
 def test_a_reloaded_page_shows_the_recording_again(lab):
-    notebook = lab(RECORD, SHOW, is_alone=True)
+    notebook = lab(RECORD, SHOW)
     notebook.run_all()
     viewer = Viewer(notebook)
     viewer.wait_until_loaded()

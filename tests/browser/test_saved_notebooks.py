@@ -45,7 +45,7 @@ def converted(notebook, folder):
 def test_a_notebook_saved_in_jupyterlab_shows_its_poster_where_no_widget_runs(
     lab, new_page, jupyter
 ):
-    notebook = lab(RECORD, SHOW, SNAPSHOT, PAGE, is_alone=True)
+    notebook = lab(RECORD, SHOW, SNAPSHOT, PAGE)
     notebook.run_all()
     Viewer(notebook).wait_until_loaded()
     page = notebook.page
@@ -78,7 +78,7 @@ def test_a_notebook_saved_in_jupyterlab_shows_its_poster_where_no_widget_runs(
 def test_a_trusted_notebook_whose_kernel_never_starts_says_what_is_missing(
     lab, jupyter
 ):
-    notebook = lab(RECORD, SHOW, is_alone=True)
+    notebook = lab(RECORD, SHOW)
     notebook.run_all()
     Viewer(notebook).wait_until_loaded()
     path = notebook.save()
