@@ -9,6 +9,7 @@ from torchrl.envs import EnvBase, TransformedEnv
 
 import rollout_viewer as rv
 from rollout_viewer.sources import _device_copies
+from rollout_viewer.sources.torchrl._entries import entry_of, plain_entries
 from rollout_viewer.sources.torchrl._numbers_here import NumbersHere
 from tests.device_tensors import LateSide, OnGpu, on_gpu
 
@@ -148,3 +149,30 @@ def test_what_is_here_or_of_different_environments_is_as_it_was():
     assert found[2] is different
     assert found[3] is within
     assert np.ones(2).tolist() == within["reward"].tolist()
+
+
+def test_entries_read_from_one_dict_are_those_of_the_tensordict():
+    td = TensorDict({"reward": torch.ones(2, 1), "done": torch.zeros(2)}, [2])
+
+    plain = plain_entries(td)
+
+    assert plain is not None
+    assert plain.batch_dims == 1
+    for key in ("reward", ("done",), "info", ("agents", "reward")):
+        assert entry_of(plain, key) is td.get(key, None)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [on_gpu(torch.ones(2)), TensorDict({"reward": torch.ones(2)}, [2]), "text"],
+    ids=["elsewhere", "nested", "no tensor"],
+)
+def test_a_call_with_other_entries_is_read_from_its_tensordicts(value):
+    td = TensorDict({"done": torch.zeros(2), "other": value}, [2])
+    local = TensorDict({"done": torch.zeros(2)}, [2])
+
+    found = NumbersHere().of_call(local, td, num_envs=2)
+
+    assert found[0] is local
+    assert isinstance(found[1], TensorDict)
+    assert entry_of(td, "done") is td.get("done")
