@@ -30,7 +30,7 @@ picture of a row is identified by its `slot`.
 - `lock`, `workers`: one process writes a file. `open_files`: not too many are open.
   `eviction`: what `disk_bytes` leaves.
 - `sealed_block`: rows that were encoded in another process; `block_extras`: actions and
-  data of several.
+  data of several; `checked_block`: what is filed without being read.
 - `late_pictures`: pictures that are added to rows without any.
 - `annotations`: bookmarks and labels. `copy`, `compact`: whole files rewritten.
 - `reader`: what can be read of any recording, with `info` (what it holds), `query`,
