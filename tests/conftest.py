@@ -38,12 +38,15 @@ LONG = ("slow", "browser")
 collect_ignore = ["conftest.py", "browser/conftest.py", "faults/conftest.py"]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Search what is imported for no garbage, until all tests are collected.
 
     It stays, and searching it takes a tenth of the time in which it is imported.
     """
-    gc.disable()
+    # Who only gives tests to others collects none.
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if is_worker or not getattr(config.option, "numprocesses", None):
+        gc.disable()
 
 
 def _assert_array_equal(
