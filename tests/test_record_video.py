@@ -674,3 +674,45 @@ def test_the_oldest_pictures_are_evicted_and_those_of_a_running_video_stay(
     assert recorder.cache.num_evicted > 0
     assert recorder.cache.path.stat().st_size <= 1_000_000
     assert [len(list(read_video(p))) for p in tmp_path.glob("*.mp4")] == [64] * 4
+
+
+class ActsLater(CountingEnv):
+    """Its actions have parts, which are known from the first reset on."""
+
+    def reset(self, **options):
+        self.action_space = gym.spaces.Dict(
+            a=gym.spaces.Discrete(3), b=gym.spaces.Box(0, 1, (2,))
+        )
+        return super().reset(**options)
+
+
+class ActsAfterReset(CountingEnv):
+    """Its actions are asked for in vain before."""
+
+    spaces = None
+
+    @property
+    def action_space(self):
+        if self.spaces is None:
+            raise RuntimeError("reset first")
+        return self.spaces
+
+    @action_space.setter
+    def action_space(self, space):
+        pass
+
+    def reset(self, **options):
+        self.spaces = gym.spaces.Dict(
+            a=gym.spaces.Discrete(3), b=gym.spaces.Box(0, 1, (2,))
+        )
+        return super().reset(**options)
+
+
+@pytest.mark.parametrize("make", [ActsLater, ActsAfterReset])
+def test_actions_whose_parts_are_known_after_a_reset_are_recorded(make, tmp_path):
+    env = rv.RecordVideo(make(), str(tmp_path), episode_trigger=lambda _: True)
+    env.reset()
+    env.step({"a": 1, "b": np.zeros(2)})
+
+    assert env.cache.column("action", 0)[:1].tolist() == [[[1.0, 0.0, 0.0]]]
+    env.close()

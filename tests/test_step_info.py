@@ -15,6 +15,8 @@ from pyarrow import parquet
 import rollout_viewer as rv
 from rollout_viewer import _errors
 from rollout_viewer._errors import RolloutViewerWarning
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.step_info import StepInfo
 
 NAN = float("nan")
 
@@ -706,3 +708,52 @@ def test_what_cannot_be_read_of_a_batch_leaves_the_other_keys(value):
         env.step([0, 0])
 
     assert [env.cache.at(1, one)["info.x"] for one in range(2)] == [1, 2]
+
+
+def recorded_infos(num_envs, *infos):
+    """Return what a recorder has of the info "a" in each row of steps."""
+    recorder = Recorder(num_envs)
+    frames = [np.zeros((8, 8, 3), np.uint8)] * num_envs
+    ends = np.zeros(num_envs, np.bool_)
+    recorder.add(np.zeros(num_envs, np.uint8), lambda: frames)
+    for info in infos:
+        recorder.add(
+            np.ones(num_envs, np.uint8),
+            lambda: frames,
+            reward=np.ones(num_envs),
+            terminated=ends,
+            truncated=ends,
+            step_info=info,
+        )
+    return recorder.cache.column("info.a", 1).tolist()
+
+
+def test_a_list_of_fewer_infos_than_envs_is_reported_however_late_it_comes():
+    with (
+        pytest.warns(RolloutViewerWarning, match="of success to be a bool, got Index"),
+        pytest.warns(RolloutViewerWarning, match="a dict for each env, got IndexErr"),
+    ):
+        found = recorded_infos(3, *[[{"a": 1.0}] * 3] * 3, [{"a": 2.0}])
+    same(found, [[1.0] * 3] * 3 + [[2.0, NAN, NAN]])
+
+
+def test_an_array_of_infos_is_read_as_a_list_is():
+    infos = np.array([{"a": 1.0}, {"a": 2.0}], object)
+    assert recorded_infos(2, infos, infos) == [[1.0, 2.0]] * 2
+
+
+def test_infos_are_taken_as_they_are_again_after_one_that_could_not_be(monkeypatch):
+    tried = []
+
+    def at_once(self, info, at_once=StepInfo.at_once):
+        tried.append(found := at_once(self, info))
+        return found
+
+    monkeypatch.setattr(StepInfo, "at_once", at_once)
+    usual, text = [{"a": 1.0}] * 2, [{"a": 1.0}, {"a": 1.0, "b": {"c": "new"}}]
+    with contextlib.suppress(RolloutViewerWarning):
+        found = recorded_infos(2, usual, usual, text, *[usual] * 80)
+
+    same(found, [[1.0, 1.0]] * 83)
+    assert tried.count(None) < 5
+    assert len(tried) - tried.count(None) > 40

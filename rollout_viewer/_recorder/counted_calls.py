@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recorder.call_rows import CallRows
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
 from rollout_viewer._recorder.vector_reward import split_reward
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 _RESET, _STEP = map(np.uint8, (RESET, STEP))
 _IDLE, _MISSING = map(np.uint8, (IDLE, TERMINAL_MISSING))
-_NO_INFOS = None, None
 # Among the bytes of bools: finding it is faster than `np.any`.
 _TRUE = 1
 
@@ -38,6 +38,9 @@ class CountedCalls(CallRows):
     # (B,), not to be changed.
     _everyone: Mask
     _nobody: Mask
+    # Before which row an info of many could not be taken at once: the next ones of a
+    # block are not tried.
+    _failed_at = -CHUNK_ROWS
 
     def _is_lean_now(self) -> bool:
         """Whether a step of all envs is nothing but its row's step data."""
@@ -105,8 +108,10 @@ class CountedCalls(CallRows):
         if not is_recorded:
             return None
         self._call = call
+        # Not by comparing: an info may be an array.
+        has_infos = step_infos[0] is not None or step_infos[1] is not None
         try:
-            if step_infos != _NO_INFOS:
+            if has_infos:
                 found = self._data_at_once(codes, step_infos)
                 if found is None:
                     self._add_infos(step_infos, *self._masks(codes, ended))
@@ -121,7 +126,7 @@ class CountedCalls(CallRows):
                 self._skipped.add(is_step, *call)
                 self._has_skipped_reset |= is_reset
                 self._joins_episode |= is_reset
-                if step_infos != _NO_INFOS:  # once more changes nothing
+                if has_infos:  # once more changes nothing
                     self._add_infos(step_infos, is_step, is_over, is_reset)
             raise
         finally:
@@ -139,7 +144,12 @@ class CountedCalls(CallRows):
             return None
         if type(step_info) is dict and not step_info:
             return step_info
-        return self._data_of(step_info)
+        if 0 <= self._stop - self._failed_at < CHUNK_ROWS:
+            return None
+        found = self._data_of(step_info)
+        if found is None and self.num_envs > 1:  # others had to be read for nothing
+            self._failed_at = self._stop
+        return found
 
     def _masks(self, codes: Codes, ended: Mask) -> tuple[Mask, Mask, Mask]:
         """Return which envs stepped in a call, which of them ended, and were reset."""
@@ -197,7 +207,7 @@ class CountedCalls(CallRows):
             is_due = self.num_calls % self._skip == 0
             self._is_recorded = is_due if is_kept is None else is_kept
             self.num_calls += 1
-        if step_infos != (None, None):
+        if step_infos[0] is not None or step_infos[1] is not None:
             is_over = is_step & skipped.has_ended
             self._add_infos(step_infos, is_step, is_over, is_reset)
         return not (codes == _IDLE).all() and (self._is_recorded or is_cut_off)

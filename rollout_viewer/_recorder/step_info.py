@@ -208,7 +208,7 @@ class StepInfo:
 
     def _gathered(self, infos: Sequence[Any]) -> dict[str, Array] | None:
         """Return what `at_once` does of a dict for each of many envs."""
-        if self.is_pending:
+        if self.is_pending or len(infos) != self._num_envs:
             return None
         found: dict[str, Array] = {}
         for env, info in enumerate(infos):

@@ -191,10 +191,8 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
             check_render_mode(env)
         check_folder(video_folder, overwrite=overwrite)
         self._parts = parts_of(env.observation_space)
-        # Only whether it has parts is asked for, in each step.
-        actions = getattr(env, "action_space", None)
-        has_parts = getattr(actions, "spaces", None) is not None
-        self._action_parts = actions if has_parts else None
+        # Of actions that have parts, as those of a Dict; None: they have none.
+        self._action_parts: Any = None
         self._resets_itself = resets_itself(env)
         self._has_ended = False
         self._was_reset = False
@@ -251,6 +249,10 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
             mask = np.ones(self._videos.num_envs, np.bool_)
             self._batch.record_reset(obs, seed, options, mask, info)
             return
+        # Once an episode: it may be known, or another one, only now.
+        space = self.action_space
+        has_parts = getattr(space, "spaces", None) is not None
+        self._action_parts = space if has_parts else None
         self._has_ended = False
         self.begin_episode()
         self.start_at_episode()
