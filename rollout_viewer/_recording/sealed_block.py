@@ -225,15 +225,9 @@ def side_by_side(
             if taken[envs].any():
                 raise _wrong("blocks of different envs", f"two of env {first}")
             taken[envs] = True
-        own_types = _types(block)
-        if (block.num_rows, block.num_envs) == (CHUNK_ROWS, rows.num_envs):
-            # As it is: there is no other.
-            own, packed, retyped = _as_it_is(block, known, own_types)
-        else:
-            own, own_groups = _steps(block)
-            retyped = retyped_groups(known, own_types, own_groups)
+        own, own_groups, packed = _step_data(block, known, rows.num_envs)
         cores.append(own)
-        groups.append((envs, retyped))
+        groups.append((envs, own_groups))
         pictures += _pictures(block, first, rows.num_envs)
         begun += _begun(block, own["flags"], first)
         successes |= _successes(block, own["flags"], first, rows)
@@ -287,16 +281,17 @@ def few_rows(block: BlockRows, count: int) -> BlockRows:
 def _joined_core(
     cores: Sequence[dict[str, npt.NDArray[Any]]], parts: Sequence[slice], rows: Rows
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return the columns (32, num_envs) of blocks side by side, which may be changed.
+    """Return the columns (32, num_envs) of blocks side by side; flags may be changed.
 
     Args:
         cores: Of each block.
         parts: Its envs among all.
         rows: Of the recording.
     """
-    if all(len(own["kind"]) == CHUNK_ROWS for own in cores) and are_all_envs(
-        parts, rows.num_envs
-    ):
+    are_whole = all(len(own["kind"]) == CHUNK_ROWS for own in cores)
+    if are_whole and are_all_envs(parts, rows.num_envs):
+        if len(cores) == 1:
+            return {**cores[0], "flags": cores[0]["flags"].copy()}
         return {
             name: np.concatenate([own[name] for own in cores], axis=1)
             for name in cores[0]
@@ -323,21 +318,27 @@ def _idle_rows(rows: Rows) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def _as_it_is(
-    block: SealedBlock, known: dict[str, str | list[str]], own: InfoTypes
-) -> tuple[dict[str, npt.NDArray[Any]], bytes | None, list[Group]]:
-    """Return core step data of a whole block, and actions and data, checked.
+def _step_data(
+    block: SealedBlock, known: dict[str, str | list[str]], num_envs: int
+) -> tuple[dict[str, npt.NDArray[Any]], list[Group], bytes | None]:
+    """Return core step data of a block, actions and data, and these as they came.
 
-    These as bytes, as they came; None: as arrays.
+    As they came, if they can be filed so: the block is whole, and there is no other.
+
+    Args:
+        block: It is checked.
+        known: What the numbers of info mean in the recording; new ones are added.
+        num_envs: Of the recording.
     """
-    if isinstance(block.extras, bytes):
-        shape = block.num_rows, block.num_envs
-        core = checked_core(block.steps, block.extras, shape, known, own)
+    own, shape = _types(block), (block.num_rows, block.num_envs)
+    packed = block.extras if shape == (CHUNK_ROWS, num_envs) else None
+    if isinstance(packed, bytes):
+        core = checked_core(block.steps, packed, shape, known, own)
         if core is not None:
-            return core, block.extras, []
+            return core, [], packed
     core, groups = _steps(block)
     retyped = retyped_groups(known, own, groups)
-    return core, block.extras if retyped is groups else None, retyped
+    return core, retyped, packed if retyped is groups else None
 
 
 def _steps(block: SealedBlock) -> tuple[dict[str, npt.NDArray[Any]], list[Group]]:
