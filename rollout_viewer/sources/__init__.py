@@ -7,7 +7,8 @@
   package for each framework, and the only place that imports it. `duck_typed`:
   environments without one.
 - `_batched_rows`, `_batched_calls`, `_batched_env`, `_terminal_pictures`,
-  `_render_each`, `_gl_context`, `_spaces`, `_wrapper`, `_guard`: what they share.
+  `_render_each`, `_gl_context`, `_spaces`, `_shared_arrays`, `_wrapper`, `_guard`: what
+  they share.
 - `_device_copies`, `_device_calls`: tensors of a GPU, and what a call returned of them.
 - `_later_rows`, `_later_envs`, `_observation_check`: what they record where pictures
   are rendered later. `_usual_calls`: calls of many that are recorded faster then,

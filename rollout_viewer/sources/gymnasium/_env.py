@@ -24,8 +24,8 @@ from rollout_viewer._replay.skipped_picture import picture_skipper, skip_nothing
 from rollout_viewer.sources._batched_calls import newest, reset_info
 from rollout_viewer.sources._batched_env import check_is_one, inferred_num_envs
 from rollout_viewer.sources._observation_check import ObservationCheck
-from rollout_viewer.sources._one_env import BOOLS, ENDED, KINDS
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
+from rollout_viewer.sources._shared_arrays import BOOLS, ENDED, KINDS
 from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.gymnasium._batched_env import RecordedBatchedEnv

@@ -24,7 +24,7 @@ from rollout_viewer.sources._batched_env import (
 )
 from rollout_viewer.sources._gl_context import render_in_context
 from rollout_viewer.sources._observation_check import ObservationCheck
-from rollout_viewer.sources._one_env import BOOLS, ENDED, KINDS
+from rollout_viewer.sources._shared_arrays import BOOLS, ENDED, KINDS
 from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
 from rollout_viewer.sources.gymnasium._env import EnvWrapper
 from rollout_viewer.sources.gymnasium._env_info import resets_itself

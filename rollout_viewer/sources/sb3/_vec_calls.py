@@ -22,6 +22,7 @@ from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._gl_context import render_in_contexts
 from rollout_viewer.sources._later_rows import LaterRows
 from rollout_viewer.sources._render_each import shares_picture
+from rollout_viewer.sources._shared_arrays import all_of
 from rollout_viewer.sources._spaces import parts_of
 from rollout_viewer.sources.sb3._later import vec_states
 
@@ -40,8 +41,6 @@ class VecCalls(LaterRows, VecEnvWrapper):
         VecEnvWrapper.__init__(self, venv)
         self._set_up_rows(parts_of(self.observation_space))
         self._actions: Any = None
-        self._all_step = np.full(self.num_envs, STEP, np.uint8)
-        self._all_step.flags.writeable = False
 
     def __getstate__(self) -> dict[str, Any]:
         # What SB3 keeps of the class for its __getattr__ cannot be pickled.
@@ -87,7 +86,7 @@ class VecCalls(LaterRows, VecEnvWrapper):
         step: dict[str, Any] = {"reward": rewards, "action": self._actions}
         if _TRUE not in ended.tobytes():
             step.update(terminated=ended, truncated=ended, step_info=infos)
-            self._add_step(self._all_step, obs, **step)
+            self._add_step(all_of(STEP, self.num_envs), obs, **step)
             return
         truncated = ended & [bool(i.get("TimeLimit.truncated")) for i in infos]
         step.update(terminated=ended & ~truncated, truncated=truncated)

@@ -7,7 +7,6 @@ tensordicts and rows. Knows nothing of pictures.
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +15,7 @@ import torch
 
 from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer._recording.step_row import IDLE, RESET, STEP
+from rollout_viewer.sources._shared_arrays import all_of
 from rollout_viewer.sources.torchrl._entries import PlainEntries, entry_of
 from rollout_viewer.sources.torchrl._env_info import innermost
 
@@ -93,7 +93,7 @@ class StepReader:
 
     def kinds(self, call: Call, num_envs: int) -> npt.NDArray[np.uint8]:
         """Return what the call was to each env, by its ``_reset`` or ``_step`` mask."""
-        kinds = _all_of(RESET if call.is_reset else STEP, num_envs)
+        kinds = all_of(RESET if call.is_reset else STEP, num_envs)
         name = "_reset" if call.is_reset else "_step"
         mask = self._combined(call.before, name, num_envs, np.any)
         return kinds if mask is None else np.where(mask, kinds, _IDLE)
@@ -207,14 +207,6 @@ class StepReader:
                 value = value.astype(np.bool_)
                 found = value if found is None else reduce([found, value], axis=0)
         return found
-
-
-@functools.cache
-def _all_of(kind: int, num_envs: int) -> npt.NDArray[np.uint8]:
-    """Return a kind for each env; not to be changed."""
-    kinds = np.full(num_envs, kind, np.uint8)
-    kinds.flags.writeable = False
-    return kinds
 
 
 def _dotted(key: Key) -> str:
